@@ -1,0 +1,184 @@
+# iot: build, test and install.  `make help` lists the targets.
+#
+# Settings, on the command line or from the environment:
+#   LUA        interpreter to build for: lua5.1 lua5.2 lua5.3 lua5.4 luajit, or a path
+#   LUA_CFLAGS where that Lua's headers are, when pkg-config does not know
+#   CFLAGS LDFLAGS CPPFLAGS   appended to the project's own
+#   PREFIX DESTDIR INST_LIBDIR INST_LUADIR   where `make install` puts things
+#   SPEC       specs to run instead of all;  BUSTED_ARGS  further options for busted
+#   WERROR=1   warnings are errors (the rule when CI is set);  V=1  show the commands
+
+LUA    ?= lua5.4
+BUILD  ?= build
+PREFIX ?= /usr/local
+SUITE  ?= bookworm
+
+# --- Lua ---------------------------------------------------------------------------------------
+# The interpreter knows its version best. Where only the headers are installed, its name tells.
+
+LUA_NAME    := $(notdir $(LUA))
+LUA_VERSION ?= $(or $(shell $(LUA) -e 'io.write(_VERSION:match("%d%.%d"))' 2>/dev/null),\
+                 $(if $(findstring jit,$(LUA_NAME)),5.1,$(patsubst lua%,%,$(LUA_NAME))))
+
+# Where a Lua's headers are: $(call lua_cflags,name,version)
+lua_cflags = $(shell set -- $(1) lua$(2) lua-$(2) lua$(subst .,,$(2)); \
+  for name; do pkg-config --cflags $$name 2>/dev/null && exit; done; \
+  for at in /usr /usr/local $(dir $(LUA)).. ; do for name in "$$@" luajit-$(2:5.1=2.1); do \
+  test -f $$at/include/$$name/lua.h && echo -I$$at/include/$$name && exit; done; done)
+
+LUA_CFLAGS := $(or $(LUA_CFLAGS),$(call lua_cflags,$(LUA_NAME),$(LUA_VERSION)))
+
+# --- Compiler ----------------------------------------------------------------------------------
+
+CURL_CFLAGS   := $(or $(CURL_CFLAGS),$(shell pkg-config --cflags libcurl 2>/dev/null))
+CURL_LIBS     := $(or $(CURL_LIBS),$(shell pkg-config --libs libcurl 2>/dev/null),-lcurl)
+CRYPTO_CFLAGS := $(or $(CRYPTO_CFLAGS),$(shell pkg-config --cflags libcrypto 2>/dev/null))
+CRYPTO_LIBS   := $(or $(CRYPTO_LIBS),$(shell pkg-config --libs libcrypto 2>/dev/null),-lcrypto)
+
+# Some distributions predefine _FORTIFY_SOURCE, hence the -U.
+FORTIFY  := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+OPTIMIZE := -O2 $(FORTIFY) -fstack-protector-strong
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wwrite-strings -Wundef
+WERROR   ?= $(filter-out false 0,$(CI))
+
+IOT_CFLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L $(OPTIMIZE) -fPIC -fvisibility=hidden \
+             $(WARNINGS) $(if $(filter-out 0,$(WERROR)),-Werror) $(LUA_CFLAGS) $(CURL_CFLAGS) $(CRYPTO_CFLAGS)
+
+# nodelete: libcurl's resolver threads and OpenSSL's exit handlers outlive a closed Lua state.
+# Were the module unloaded with the state, they could run code that is no longer there.
+ifeq ($(shell uname -s),Darwin)
+IOT_LDFLAGS := -bundle -undefined dynamic_lookup
+else
+IOT_LDFLAGS := -shared -Wl,-z,relro,-z,now -Wl,-z,nodelete
+endif
+
+# --- Files -------------------------------------------------------------------------------------
+
+OUT     := $(BUILD)/$(LUA_NAME)
+CORE    := $(OUT)/iot/core.so
+SOURCES := $(sort $(wildcard csrc/*.c))
+OBJECTS := $(SOURCES:csrc/%.c=$(OUT)/obj/%.o)
+C_FILES := $(shell find csrc spec -name '*.[ch]' 2>/dev/null | LC_ALL=C sort)
+MODULES := $(shell find lua -name '*.lua' 2>/dev/null | LC_ALL=C sort)
+
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+
+# Whatever follows `deps` runs in a sub-make, which finds the flags of what was just installed.
+# They build on all processors, unless the user's own -j says otherwise; the + in front of each
+# tells make that it is one.
+JOBS    := $(shell nproc 2>/dev/null || echo 2)
+SUBMAKE  = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+
+# What a program needs to find the build instead of an installed iot. LUA is the interpreter for
+# the children of a spec. A make that is run by a spec must not take this one's settings for its own.
+TREE := $(CURDIR)
+ENVIRONMENT = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL LUA='$(LUA)' \
+              LUA_PATH='$(TREE)/lua/?.lua;$(TREE)/lua/?/init.lua;$(TREE)/?.lua;;' \
+              LUA_CPATH='$(abspath $(OUT))/?.so;;'
+
+# Someone's own settings must not get between the specs and the build.
+unexport LUA_INIT LUA_INIT_5_2 LUA_INIT_5_3 LUA_INIT_5_4
+unexport LUA_PATH_5_2 LUA_PATH_5_3 LUA_PATH_5_4 LUA_CPATH_5_2 LUA_CPATH_5_3 LUA_CPATH_5_4
+
+ifneq ($(V),1)
+Q := @
+endif
+
+.DELETE_ON_ERROR:
+.PHONY: all deps demo simulator test check lint format sanitize fresh \
+        install clean help lint-now sanitized-specs
+
+# --- Build -------------------------------------------------------------------------------------
+
+all: $(CORE) ## Build the C module (the default)
+	@:
+
+# Every file is written under a name of its own and then renamed, so that two makes in one tree
+# never read each other's half-written files.
+$(OUT)/obj/%.o: csrc/%.c Makefile
+	@echo "  cc $<"
+	@mkdir -p $(@D)
+	$(Q)new=$@.$$$$; $(CC) $(IOT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $$new.d -MT $@ \
+	  -c -o $$new $< && mv $$new.d $(@:.o=.d) && mv $$new $@
+
+$(CORE): $(OBJECTS)
+	@test -n "$(OBJECTS)" || { echo "no sources in csrc/" >&2; exit 1; }
+	@echo "  ld $@"
+	@mkdir -p $(@D)
+	$(Q)new=$@.$$$$; $(CC) $(IOT_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $$new $(OBJECTS) \
+	  $(CURL_LIBS) $(CRYPTO_LIBS) && mv $$new $@
+
+-include $(OBJECTS:.o=.d)
+
+deps: ## Install what is missing to build and test (Debian, Ubuntu), else name it
+	@LUA='$(LUA)' LUA_VERSION='$(LUA_VERSION)' LUA_CFLAGS='$(LUA_CFLAGS)' CC='$(CC)' \
+	  CURL_CFLAGS='$(CURL_CFLAGS)' CRYPTO_CFLAGS='$(CRYPTO_CFLAGS)' .ci/deps $(DEPS)
+
+# --- Try and test ------------------------------------------------------------------------------
+
+demo: deps ## Describe a task of the simulator: needs no AWS account
+	@echo "building iot for $(LUA) ..."
+	+@$(SUBMAKE) all >/dev/null
+	@$(ENVIRONMENT) spec/simulator/run $(LUA) spec/examples/describe.lua
+
+simulator: deps ## Run the simulator in the foreground; it prints how to use it
+	@$(ENVIRONMENT) spec/simulator/run
+
+test: deps ## Run the specs with LUA; SPEC=path for some of them
+	+@$(SUBMAKE) all
+	$(Q)$(ENVIRONMENT) $(LUA) .ci/busted.lua $(BUSTED_ARGS) $(SPEC)
+
+# --- Check -------------------------------------------------------------------------------------
+
+check: ## Lint, the specs under sanitizers, and on every Lua found
+	@.ci/check
+
+lint: ## Luacheck, strict compiler, clang-format, clang-tidy
+	@$(MAKE) --no-print-directory deps DEPS=lint
+	+@$(SUBMAKE) lint-now
+
+lint-now:
+	@CFLAGS='$(IOT_CFLAGS)' .ci/lint
+
+format: ## Let clang-format lay out the C files
+	@$(MAKE) --no-print-directory deps DEPS=lint
+	clang-format -i $(C_FILES)
+
+SANITIZED    := $(BUILD)/sanitized-$(LUA_NAME)
+SANITIZERS   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LUA_LIBS     := $(or $(LUA_LIBS),$(shell pkg-config --libs $(LUA_NAME) 2>/dev/null),-l$(LUA_NAME))
+
+$(OUT)/lua: spec/support/sanitized_lua.c Makefile
+	@echo "  cc $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(IOT_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@.$$$$ $< $(LUA_LIBS) && mv $@.$$$$ $@
+
+sanitize: deps ## The specs under AddressSanitizer, LeakSanitizer and UBSan; SPEC=path for some
+	+@$(SUBMAKE) all $(SANITIZED)/lua OUT='$(SANITIZED)' OPTIMIZE='$(SANITIZERS)' \
+	  LDFLAGS='$(LDFLAGS) $(SANITIZERS)'
+	@$(MAKE) --no-print-directory sanitized-specs OUT='$(SANITIZED)'
+
+sanitized-specs:
+	$(Q)$(ENVIRONMENT) LUA='$(abspath $(OUT))/lua' \
+	  .ci/sanitized $(OUT)/lua .ci/busted.lua $(BUSTED_ARGS) $(SPEC)
+
+fresh: ## On a bare Debian (root; SUITE=bookworm or trixie): make demo, make test
+	@.ci/fresh $(SUITE)
+
+# --- Install -----------------------------------------------------------------------------------
+
+install: all ## Install to PREFIX (/usr/local) for LUA
+	@echo "  installing to $(DESTDIR)$(INST_LIBDIR)/iot and $(DESTDIR)$(INST_LUADIR)/iot"
+	$(Q)mkdir -p '$(DESTDIR)$(INST_LIBDIR)/iot'
+	$(Q)install -m 755 $(CORE) '$(DESTDIR)$(INST_LIBDIR)/iot/core.so'
+	$(Q)for module in $(MODULES:lua/%=%); do \
+	  mkdir -p "$$(dirname '$(DESTDIR)$(INST_LUADIR)'/$$module)" && \
+	  install -m 644 lua/$$module '$(DESTDIR)$(INST_LUADIR)'/$$module || exit; done
+
+clean: ## Remove everything built
+	rm -rf $(BUILD) csrc/*.o # the latter are LuaRocks'
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12

@@ -1,0 +1,196 @@
+#include "iot_crypto.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/objects.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+
+static const char hex_digits[] = "0123456789abcdef";
+
+static enum iot_status outcome(int succeeded)
+{
+  if (succeeded)
+    return IOT_OK;
+  ERR_clear_error();
+  return IOT_ECRYPTO;
+}
+
+enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view data)
+{
+  return outcome(EVP_Digest(data.p, data.n, out, NULL, EVP_sha256(), NULL) == 1);
+}
+
+enum iot_status iot_hmac_sha256(
+    unsigned char out[IOT_SHA256_SIZE], struct iot_view key, struct iot_view data)
+{
+  unsigned char mac[IOT_SHA256_SIZE];
+  enum iot_status status;
+
+  if (key.n > INT_MAX)
+    return IOT_ECRYPTO;
+  /* An empty key as "" rather than NULL, which HMAC() takes for "the key of last time". */
+  status = outcome(HMAC(EVP_sha256(), key.n ? key.p : "", (int)key.n, (const unsigned char *)data.p,
+                       data.n, mac, NULL) != NULL);
+  if (status == IOT_OK)
+    memcpy(out, mac, sizeof mac);
+  iot_wipe(mac, sizeof mac);
+  return status;
+}
+
+enum iot_status iot_sha1(unsigned char out[IOT_SHA1_SIZE], struct iot_view data)
+{
+  return outcome(EVP_Digest(data.p, data.n, out, NULL, EVP_sha1(), NULL) == 1);
+}
+
+void iot_hex(char *out, const unsigned char *bytes, size_t n)
+{
+  size_t i;
+
+  for (i = 0; i < n; i++) {
+    out[2 * i] = hex_digits[bytes[i] >> 4];
+    out[2 * i + 1] = hex_digits[bytes[i] & 15];
+  }
+  out[2 * n] = '\0';
+}
+
+/* An encrypted key must not make OpenSSL ask the terminal. */
+static int no_passphrase(char *room, int size, int writing, void *context)
+{
+  (void)room;
+  (void)size;
+  (void)writing;
+  (void)context;
+  return -1;
+}
+
+/* Other curves have 256 bits, too. */
+static bool has_curve_p256(EVP_PKEY *key)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+  char name[64];
+
+  return EVP_PKEY_get_group_name(key, name, sizeof name, NULL) == 1 &&
+         OBJ_sn2nid(name) == NID_X9_62_prime256v1;
+#else
+  const EC_KEY *ec = EVP_PKEY_get0_EC_KEY(key);
+
+  return ec && EC_GROUP_get_curve_name(EC_KEY_get0_group(ec)) == NID_X9_62_prime256v1;
+#endif
+}
+
+/* The uncompressed point: 4, x, y. */
+static bool read_point(EVP_PKEY *key, unsigned char point[1 + 2 * IOT_ES256_COORDINATE])
+{
+  const size_t size = 1 + 2 * IOT_ES256_COORDINATE;
+  unsigned char *encoded = NULL;
+  bool good;
+
+  if (EVP_PKEY_base_id(key) != EVP_PKEY_EC || !has_curve_p256(key))
+    return false;
+  good = EVP_PKEY_get1_tls_encodedpoint(key, &encoded) == size && encoded[0] == 4;
+  if (good)
+    memcpy(point, encoded, size);
+  OPENSSL_free(encoded);
+  return good;
+}
+
+/* The key of a PEM text, which the caller frees; NULL when it is none on P-256. */
+static EVP_PKEY *read_key(struct iot_view pem, unsigned char point[1 + 2 * IOT_ES256_COORDINATE])
+{
+  BIO *bio = pem.n && pem.n <= INT_MAX ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
+  EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+
+  BIO_free(bio);
+  if (key && !read_point(key, point)) {
+    EVP_PKEY_free(key);
+    key = NULL;
+  }
+  return key;
+}
+
+enum iot_status iot_es256_public(unsigned char x[IOT_ES256_COORDINATE],
+    unsigned char y[IOT_ES256_COORDINATE], struct iot_view pem)
+{
+  unsigned char point[1 + 2 * IOT_ES256_COORDINATE];
+  EVP_PKEY *key = read_key(pem, point);
+
+  ERR_clear_error();
+  if (!key)
+    return IOT_ECREDENTIALS;
+  EVP_PKEY_free(key);
+  memcpy(x, point + 1, IOT_ES256_COORDINATE);
+  memcpy(y, point + 1 + IOT_ES256_COORDINATE, IOT_ES256_COORDINATE);
+  return IOT_OK;
+}
+
+/* OpenSSL's DER signature as two numbers of fixed width. */
+static bool split_signature(
+    unsigned char signature[IOT_ES256_SIZE], const unsigned char *der, size_t size)
+{
+  const int half = IOT_ES256_SIZE / 2;
+  ECDSA_SIG *parts = d2i_ECDSA_SIG(NULL, &der, (long)size);
+  bool good = parts && BN_bn2binpad(ECDSA_SIG_get0_r(parts), signature, half) == half &&
+              BN_bn2binpad(ECDSA_SIG_get0_s(parts), signature + half, half) == half;
+
+  ECDSA_SIG_free(parts);
+  return good;
+}
+
+enum iot_status iot_es256_sign(
+    unsigned char signature[IOT_ES256_SIZE], struct iot_view pem, struct iot_view data)
+{
+  unsigned char point[1 + 2 * IOT_ES256_COORDINATE], der[128];
+  size_t size = sizeof der;
+  EVP_PKEY *key = read_key(pem, point);
+  EVP_MD_CTX *context = key ? EVP_MD_CTX_new() : NULL;
+  bool good = context && EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
+              EVP_DigestSign(context, der, &size, (const unsigned char *)data.p, data.n) == 1 &&
+              split_signature(signature, der, size);
+  enum iot_status status = key ? outcome(good) : IOT_ECREDENTIALS;
+
+  EVP_MD_CTX_free(context);
+  EVP_PKEY_free(key);
+  ERR_clear_error();
+  return status;
+}
+
+double iot_random(void)
+{
+  uint32_t bits;
+
+  if (outcome(RAND_bytes((unsigned char *)&bits, sizeof bits) == 1) != IOT_OK)
+    return 0.5;
+  return bits / 4294967296.0;
+}
+
+enum iot_status iot_uuid(char out[IOT_UUID_SIZE])
+{
+  unsigned char bytes[16];
+  enum iot_status status = outcome(RAND_bytes(bytes, sizeof bytes) == 1);
+  size_t i;
+
+  if (status != IOT_OK)
+    return status;
+  bytes[6] = (unsigned char)(0x40 | (bytes[6] & 0x0f)); /* version 4 */
+  bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3f)); /* the RFC's variant */
+  for (i = 0; i < sizeof bytes; i++) {
+    if (i == 4 || i == 6 || i == 8 || i == 10)
+      *out++ = '-';
+    *out++ = hex_digits[bytes[i] >> 4];
+    *out++ = hex_digits[bytes[i] & 15];
+  }
+  *out = '\0';
+  return IOT_OK;
+}
+
+void iot_crypto_discard_errors(void)
+{
+  ERR_clear_error();
+}

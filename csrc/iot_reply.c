@@ -1,0 +1,144 @@
+#include "iot_reply.h"
+
+#include <string.h>
+
+enum { KEPT_CAPACITY = 1 << 16, SECRET_START = 16 };
+
+void iot_reply_init(struct iot_reply *reply)
+{
+  memset(reply, 0, sizeof *reply);
+  iot_buffer_init(&reply->head, IOT_REPLY_MAX_HEAD);
+  iot_buffer_init(&reply->body, IOT_REPLY_MAX_BODY);
+}
+
+void iot_reply_free(struct iot_reply *reply)
+{
+  iot_buffer_free(&reply->head);
+  iot_buffer_free(&reply->body);
+  reply->status = 0;
+  reply->secret = (struct iot_view){ NULL, 0 };
+}
+
+void iot_reply_clear(struct iot_reply *reply)
+{
+  iot_buffer_clear(&reply->head);
+  if (reply->body.capacity > KEPT_CAPACITY)
+    iot_buffer_free(&reply->body);
+  iot_buffer_clear(&reply->body);
+  reply->status = 0;
+  reply->secret = (struct iot_view){ NULL, 0 };
+}
+
+struct iot_view iot_reply_header(const struct iot_reply *reply, const char *name)
+{
+  struct iot_view lines = iot_buffer_view(&reply->head);
+
+  while (lines.n) {
+    struct iot_view value = iot_view_cut(&lines, '\n');
+
+    if (iot_view_same_name(iot_view_cut(&value, ':'), iot_view_of(name)))
+      return iot_view_trim(value);
+  }
+  return (struct iot_view){ NULL, 0 };
+}
+
+/* RFC 9110 section 15, for servers that send no phrase: those that a reason matters for. */
+static const char *registered_phrase(int status)
+{
+  switch (status) {
+  case 429: return "Too Many Requests";
+  case 500: return "Internal Server Error";
+  case 502: return "Bad Gateway";
+  case 503: return "Service Unavailable";
+  case 504: return "Gateway Timeout";
+  default: return "";
+  }
+}
+
+bool iot_reply_is_status_line(struct iot_view line)
+{
+  line.n = line.n < 5 ? line.n : 5;
+  return iot_view_equal(line, IOT_LITERAL("HTTP/"));
+}
+
+/* "HTTP/1.1 503 Service Unavailable" */
+struct iot_view iot_reply_reason(const struct iot_reply *reply)
+{
+  struct iot_view lines = iot_buffer_view(&reply->head);
+  struct iot_view line = iot_view_trim(iot_view_cut(&lines, '\n'));
+
+  if (!iot_reply_is_status_line(line))
+    return iot_view_of(registered_phrase(reply->status));
+  iot_view_cut(&line, ' ');
+  iot_view_cut(&line, ' ');
+  return line.n ? line : iot_view_of(registered_phrase(reply->status));
+}
+
+struct iot_view iot_reply_request_id(const struct iot_reply *reply)
+{
+  struct iot_view id = iot_reply_header(reply, "x-amzn-requestid");
+
+  return id.n ? id : iot_reply_header(reply, "x-amz-request-id");
+}
+
+struct iot_view iot_reply_error_code(struct iot_view raw)
+{
+  struct iot_view code = iot_view_cut(&raw, ':');
+  const struct iot_view before = code, namespace = iot_view_cut(&code, '#');
+
+  return iot_view_trim(namespace.n < before.n ? code : before);
+}
+
+/* How much of the start of `text` is the secret: from where its first bytes are (all of a short one)
+   up to what no token holds, so that a piece of it or an escaped form counts as well. */
+static size_t secret_size(struct iot_view text, struct iot_view secret)
+{
+  const size_t start = secret.n < SECRET_START ? secret.n : SECRET_START;
+  size_t n = start;
+
+  if (start == 0 || text.n < start || memcmp(text.p, secret.p, start) != 0)
+    return 0;
+  while (n < text.n &&
+         (iot_is_alphanumeric(text.p[n]) || (text.p[n] != '\0' && strchr("+/=%\\&#;", text.p[n]))))
+    n++;
+  return n;
+}
+
+/* What is shown for the start of `text`, of which *taken bytes are then done. */
+static struct iot_view show_start(struct iot_view text, struct iot_view secret, size_t *taken)
+{
+  const size_t n = iot_view_utf8_character(text);
+  const unsigned char c = (unsigned char)text.p[0];
+
+  *taken = secret_size(text, secret);
+  if (*taken)
+    return IOT_LITERAL("[secret]");
+  *taken = n ? n : 1;
+  if (n == 0)
+    return IOT_LITERAL("\xef\xbf\xbd"); /* U+FFFD */
+  if (c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)text.p[1] < 0xa0))
+    return IOT_LITERAL(" ");
+  return (struct iot_view){ text.p, n };
+}
+
+size_t iot_reply_excerpt(
+    char out[IOT_REPLY_EXCERPT], const struct iot_reply *reply, struct iot_view text)
+{
+  const struct iot_view omission = IOT_LITERAL("...");
+  size_t used = 0, taken;
+
+  text = iot_view_trim(text);
+  while (text.n) {
+    const struct iot_view shown = show_start(text, reply->secret, &taken);
+
+    if (used + shown.n + omission.n > IOT_REPLY_EXCERPT) {
+      memcpy(out + used, omission.p, omission.n);
+      return used + omission.n;
+    }
+    memcpy(out + used, shown.p, shown.n);
+    used += shown.n;
+    text.p += taken;
+    text.n -= taken;
+  }
+  return used;
+}

@@ -1,0 +1,26 @@
+/*
+ * Every difference between the Lua versions, under private names: LuaJIT exports some of the
+ * official ones without declaring them.
+ */
+#ifndef LUA_COMPAT_H
+#define LUA_COMPAT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#if LUA_VERSION_NUM >= 502
+#define liot_rawlen(L, index) lua_rawlen(L, index)
+#else
+#define liot_rawlen(L, index) lua_objlen(L, index)
+#endif
+
+/* Integers are a subtype from 5.3 on; before, every number is a float. */
+#if LUA_VERSION_NUM >= 503
+#define liot_isinteger(L, index) lua_isinteger(L, index)
+#define liot_pushintegral(L, number) lua_pushinteger(L, (lua_Integer)(number))
+#else
+#define liot_isinteger(L, index) 0
+#define liot_pushintegral(L, number) lua_pushnumber(L, number)
+#endif
+
+#endif

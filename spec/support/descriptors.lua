@@ -1,0 +1,23 @@
+--- The open files and sockets of this process.
+local lfs = require "lfs"
+
+local FOLDER = "/proc/self/fd"
+
+local M = {}
+
+--- Why they cannot be counted here, or nil: for pending().
+---@return string?
+function M.missing()
+  return not lfs.attributes(FOLDER) and "no " .. FOLDER .. " here" or nil
+end
+
+---@return integer
+function M.count()
+  local count = 0
+  for name in lfs.dir(FOLDER) do
+    if name:find "^%d" then count = count + 1 end
+  end
+  return count
+end
+
+return M

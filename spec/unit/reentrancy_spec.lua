@@ -1,0 +1,101 @@
+-- Any allocation of Lua may run a finaliser, and that may use what the interrupted call uses, or close
+-- it. Each case makes garbage whose finaliser does so, over and over, while calls go on.
+local core = require "iot.core"
+
+local CREDENTIALS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret" }
+local DESCRIBE = "describe_thing_registration_task"
+local START = "start_thing_registration_task"
+
+local function new_client()
+  return assert(core.client { endpoint = "http://127.0.0.1:1", region = "us-east-1" })
+end
+
+-- Something with a finaliser: tables have none in Lua 5.1 and LuaJIT, where newproxy has.
+local function collectable(finalise)
+  local newproxy = rawget(_G, "newproxy")
+  if not newproxy then return setmetatable({}, { __gc = finalise }) end
+  local proxy = newproxy(true)
+  getmetatable(proxy).__gc = finalise
+  return proxy
+end
+
+-- Runs `work` over and over, with garbage around whose finaliser runs `disturb`, and a collector that
+-- is always at work: how often it comes to that depends on all that lives in the process.
+local function disturbed(disturb, work)
+  local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+  local stopped, ran = false, 0
+  local function lay()
+    collectable(function()
+      ran = ran + 1
+      disturb()
+      if not stopped then lay() end
+    end)
+  end
+  lay()
+  local i = 0
+  repeat
+    i = i + 1
+    work(i)
+  until ran >= 10 and i >= 2000 or i >= 100000
+  stopped = true
+  collectgarbage("setpause", pause)
+  collectgarbage("setstepmul", multiplier)
+  collectgarbage()
+  assert.is_true(ran >= 5, "the finaliser ran " .. ran .. " times")
+end
+
+describe("a finaliser in the middle of a call", function()
+  it("that closes the client leaves memory sound", function()
+    local head = "HTTP/1.1 400 Bad\r\nX-Amzn-ErrorType: " .. ("E"):rep(300) .. "\r\n"
+    local body = ('{"message":"%s"}'):format(("m"):rep(300))
+    for _ = 1, 1000 do
+      local client = new_client()
+      collectable(function() client:close() end)
+      for _ = 1, 3 do
+        local ok, _, message, facts = pcall(client.parse, client, DESCRIBE, 400, head, body)
+        assert.equal(ok and ("m"):rep(300), ok and message)
+        assert.equal(ok and ("E"):rep(300), ok and facts.code)
+      end
+    end
+  end)
+
+  it("that uses the same client mixes no two requests", function()
+    local client = new_client()
+    local function disturb()
+      client:validate(DESCRIBE, { taskId = "other" })
+      client:prepare(DESCRIBE, { taskId = ("other"):rep(99) }, { credentials = CREDENTIALS })
+    end
+    disturbed(disturb, function(i)
+      local bytes = assert(client:prepare(START, {
+        templateBody = "t" .. i, inputFileBucket = "b" .. i, inputFileKey = "k" .. i, roleArn = "r" .. i,
+      }, { credentials = CREDENTIALS }))
+      assert(bytes:find("^POST /thing%-registration%-tasks HTTP/1%.1\r\nHost: 127%.0%.0%.1:1\r\n"), bytes)
+      assert(bytes:find(('{"templateBody":"t%d","inputFileBucket":"b%d","inputFileKey":"k%d","roleArn":"r%d"}')
+        :format(i, i, i, i), 1, true), bytes)
+    end)
+  end)
+
+  it("that uses the same client mixes no two replies", function()
+    local client = new_client()
+    local function disturb()
+      client:parse(DESCRIBE, 500, "HTTP/1.1 500 Other\r\n", ("other "):rep(99))
+    end
+    disturbed(disturb, function(i)
+      local _, message, facts = client:parse(DESCRIBE, 503, "HTTP/1.1 503 Mine\r\nX-Amzn-RequestId: id" .. i
+        .. "\r\n", "<html>" .. i)
+      assert(message == "Mine" and facts.request_id == "id" .. i and facts.body == "<html>" .. i, message)
+    end)
+  end)
+
+  it("that signs mixes no two signatures", function()
+    local options = { region = "us-east-1", service = "iot", credentials = CREDENTIALS, time = 0 }
+    local function disturb()
+      core.sign({ method = "PUT", url = "https://other.example/" .. ("z"):rep(5000) }, options)
+    end
+    disturbed(disturb, function(i)
+      local signed = assert(core.sign({ method = "GET", url = "https://h.example/p" .. i }, options))
+      assert(signed.headers[3][2]:find(signed.signature, 1, true)
+        and signed.canonical_request:find("GET\n/p" .. i .. "\n", 1, true), signed.canonical_request)
+    end)
+  end)
+end)
