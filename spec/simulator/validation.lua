@@ -1,0 +1,66 @@
+-- The constraints of the service's model (reference 1.1), refused in the words of its front end.
+
+local M = {}
+
+local SHAPES = {
+  TaskId = { max = 40 },
+  TemplateBody = { min = 0, max = 10240 },
+  RegistryS3BucketName = { min = 3, max = 256, pattern = "^[a-zA-Z0-9._-]+$", written = "[a-zA-Z0-9._-]+" },
+  -- The range )-/ inside the model's own class makes + and , legal too.
+  RegistryS3KeyName = { min = 1, max = 1024, pattern = "^[a-zA-Z0-9!_.*'()+,/-]+$",
+    written = "[a-zA-Z0-9!_.*'()-\\/]+" },
+  RoleArn = { min = 20, max = 2048 },
+}
+
+-- Characters, not bytes: lengths are counted in them. nil when the text is not UTF-8.
+local function characters(text)
+  local count, at = 0, 1
+  while at <= #text do
+    local length = text:match("^[%z\1-\127]()", at) or text:match("^[\194-\223][\128-\191]()", at)
+      or text:match("^[\224-\239][\128-\191][\128-\191]()", at)
+      or text:match("^[\240-\244][\128-\191][\128-\191][\128-\191]()", at)
+    if not length then
+      return nil
+    end
+    count, at = count + 1, length
+  end
+  return count
+end
+
+local function problem(shape, value)
+  if value == nil then
+    return "Member must not be null"
+  elseif type(value) ~= "string" then
+    return "Member must be a string"
+  end
+  local length = characters(value)
+  if not length then
+    return "Member must be valid UTF-8"
+  elseif shape.max and length > shape.max then
+    return ("Member must have length less than or equal to %d"):format(shape.max)
+  elseif shape.min and length < shape.min then
+    return ("Member must have length greater than or equal to %d"):format(shape.min)
+  elseif shape.pattern and not value:find(shape.pattern) then
+    return "Member must satisfy regular expression pattern: " .. shape.written
+  end
+end
+
+-- Checks *values* against *members*, a list of { name, shape name }, all of them required. Returns
+-- true, or nil with the code and message of the refusal.
+function M.check(values, members)
+  local problems = {}
+  for _, member in ipairs(members) do
+    local name, shape = member[1], SHAPES[member[2]]
+    local text = problem(shape, values[name])
+    if text then
+      problems[#problems + 1] = ("Value at '%s' failed to satisfy constraint: %s"):format(name, text)
+    end
+  end
+  if problems[1] then
+    return nil, "InvalidRequestException", ("%d validation error%s detected: %s"):format(
+      #problems, problems[2] and "s" or "", table.concat(problems, "; "))
+  end
+  return true
+end
+
+return M
