@@ -1,0 +1,67 @@
+---Checks of arguments: misuse of the interface raises, at the caller's level, and names the culprit.
+local options = {}
+
+---What a value of an option must be: a name of `type()`, or a list of such names.
+---@alias iot.Schema table<string, string|string[]>
+
+local function names(wanted)
+  return type(wanted) == "table" and table.concat(wanted, " or ") or wanted
+end
+
+local function fits(value, wanted)
+  if type(wanted) == "string" then return type(value) == wanted end
+  for _, name in ipairs(wanted) do
+    if type(value) == name then return true end
+  end
+  return false
+end
+
+---Raise unless the argument `name` is of the type `wanted`.
+---@param callee string  the function that was called, for the message
+---@param name string
+---@param value any
+---@param wanted string
+---@param level integer  of the caller to blame, as in `error`, seen from the function that calls this
+function options.check_argument(callee, name, value, wanted, level)
+  if type(value) ~= wanted then
+    error(("bad argument '%s' to '%s' (%s expected, got %s)"):format(
+      name, callee, wanted, type(value)), level + 1)
+  end
+end
+
+---A copy of the options that were given; raises for an unknown key or a wrong type.
+---@param callee string  the function that was called, for the message
+---@param given table|nil
+---@param schema iot.Schema
+---@param level integer  of the caller to blame, as in `error`, seen from the function that calls this
+---@param noun string?  what a key is called; "option"
+---@return table copy
+function options.check(callee, given, schema, level, noun)
+  local copy = {}
+  noun = noun or "option"
+  for key, value in pairs(given or {}) do
+    local wanted = schema[key]
+    if not wanted then
+      error(("unknown %s '%s' to '%s'"):format(noun, tostring(key), callee), level + 1)
+    elseif not fits(value, wanted) then
+      error(("bad %s '%s' to '%s' (%s expected, got %s)"):format(
+        noun, key, callee, names(wanted), type(value)), level + 1)
+    end
+    copy[key] = value
+  end
+  return copy
+end
+
+---Raise unless a duration is a positive number of seconds that is finite.
+---@param callee string
+---@param name string
+---@param seconds number|nil
+---@param level integer
+function options.check_duration(callee, name, seconds, level)
+  if seconds ~= nil and not (seconds > 0 and seconds < math.huge) then
+    error(("bad option '%s' to '%s' (a positive number of seconds expected)"):format(name, callee),
+      level + 1)
+  end
+end
+
+return options

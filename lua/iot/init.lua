@@ -1,0 +1,117 @@
+---AWS IoT bulk provisioning: signed, sent and decoded in C; this is the public surface.
+local client = require "iot.client"
+local core = require "iot.core"
+local errors = require "iot.errors"
+local options = require "iot.config.options"
+local records = require "iot.credentials.record"
+
+---@class iot
+local iot = { _VERSION = core.version }
+
+---Make a client of one's own. Reads the profile files, looks at the CA bundle, and asks the instance
+---metadata service for the region when nothing else tells; connects to nothing else.
+---@param given iot.Options?
+---@return iot.Client? client
+---@return string? message  when the configuration is wrong, or no region is known
+---@return iot.Error? detail
+function iot.new(given)
+  local object, message, detail = client.new(given, 2)
+  return object, message, detail
+end
+
+-- Made by the first call that needs it and kept; a failure is not, so that a later call may succeed.
+local default_client
+
+local function get_default_client()
+  if default_client then return default_client end
+  local object, message, detail = client.new(nil, 2)
+  default_client = object
+  return object, message, detail
+end
+
+for _, operation in ipairs(core.operations) do
+  iot[operation] = function(params, call)
+    client.check_call(operation, params, call, 2)
+    local object, _, detail = get_default_client()
+    if not object then return errors.before(operation, detail) end
+    return object[operation](object, params, call)
+  end
+end
+
+local request_fields = { method = "string", url = "string", headers = "table", body = "string" }
+local sign_options = {
+  credentials = "table", region = "string", service = "string", time = "number",
+  normalize_path = "boolean", double_encode_path = "boolean", sign_body = "boolean",
+  omit_session_token = "boolean",
+}
+local presign_options = { expires_in = "number" }
+for name, wanted in pairs(sign_options) do presign_options[name] = wanted end
+
+-- A list of pairs as it is; a map as a list, in the order of its names.
+local function header_list(headers)
+  if headers == nil or headers[1] ~= nil then return headers end
+  local list = {}
+  for name, value in pairs(headers) do list[#list + 1] = { name, value } end
+  table.sort(list, function(a, b) return tostring(a[1]) < tostring(b[1]) end)
+  return list
+end
+
+local function is_pair(value)
+  return type(value) == "table" and type(value[1]) == "string" and type(value[2]) == "string"
+end
+
+local function check_headers(name, headers)
+  local count = 0
+  for _, pair in pairs(headers or {}) do
+    count = count + 1
+    if not is_pair(pair) or headers[count] == nil then
+      error(("bad field 'headers' to '%s' (a list of pairs of strings, or a map of strings, "
+        .. "expected)"):format(name), 4)
+    end
+  end
+end
+
+local function check_credentials(name, credentials)
+  if credentials == nil then return end
+  local copy, message = records.copy(credentials)
+  if not copy then
+    error(("bad option 'credentials' to '%s' (%s)"):format(name, message), 4)
+  end
+end
+
+local function sign_with(name, schema, request, given)
+  options.check_argument(name, "request", request, "table", 3)
+  options.check_argument(name, "options", given, "table", 3)
+  local copy = options.check(name, request, request_fields, 3, "field")
+  options.check(name, given, schema, 3)
+  copy.headers = header_list(copy.headers)
+  check_headers(name, copy.headers)
+  check_credentials(name, given.credentials)
+  local signed, message, facts = core[name](copy, given)
+  if signed then return signed end
+  return errors.fail(facts, message)
+end
+
+---Sign a request of any AWS service with Signature Version 4, in its headers.
+---@param request iot.SignRequest
+---@param given iot.SignOptions
+---@return iot.Signed? signed
+---@return string? message
+---@return iot.Error? detail
+function iot.sign(request, given)
+  local signed, message, detail = sign_with("sign", sign_options, request, given)
+  return signed, message, detail
+end
+
+---Sign a request of any AWS service with Signature Version 4, in its URL.
+---@param request iot.SignRequest
+---@param given iot.PresignOptions
+---@return iot.Signed? signed
+---@return string? message
+---@return iot.Error? detail
+function iot.presign(request, given)
+  local signed, message, detail = sign_with("presign", presign_options, request, given)
+  return signed, message, detail
+end
+
+return iot

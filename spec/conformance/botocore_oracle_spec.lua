@@ -1,0 +1,333 @@
+-- Random requests, signed by us and by botocore: every stage must be equal.
+--
+-- The seed is printed; IOT_SPEC_SEED=n repeats a run. PYTHON=path names an interpreter whose
+-- botocore is to be asked instead of the system's.
+--
+-- Where botocore (or the old one of a stable distribution) differs from the rules we follow, the
+-- requests are made so that both have one answer:
+--
+-- * Query: botocore signs what stands in the URL. It is given each query in canonical encoding, we
+--   are given the same names and values in any legal one.
+-- * Raw bytes in a URL, header or credential are valid UTF-8: botocore works on text. Any byte at
+--   all comes as %XX in path and query, and in the body.
+-- * Header values have no Unicode spaces (U+00A0, U+2003 and so on) and no control characters but
+--   tab and folded lines: botocore collapses every kind of space that Python knows.
+-- * Never-signed headers are the three that botocore has always known (and authorization); the
+--   other names of the list became unsigned in later versions.
+-- * No Date header: botocore then sends and signs that in the place of X-Amz-Date.
+-- * A stale X-Amz-Security-Token only with a token to replace it: else botocore keeps the stale one.
+-- * Host, where given, is in lower case: botocore signs it as it came.
+-- * Presigned only: the query has no `+` and no name twice, both lost by botocore's parser there,
+--   and only valid UTF-8; no stale signing headers, which botocore does not remove there.
+local iot = require "iot"
+local command = require "spec.support.command"
+local http_message = require "spec.support.http_message"
+local json = require "spec.support.json"
+local random_numbers = require "spec.support.random"
+
+local ORACLE = "spec/conformance/botocore_oracle.py"
+local NOT_INSTALLED = 3
+local SECONDS = 60
+
+local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+local DIGITS = "0123456789"
+local UNRESERVED = LETTERS .. DIGITS .. "-._~"
+-- Printable, and no delimiter of the part they are used in.
+local RAW_IN_PATH = " !\"$&'()*+,;<=>@[\\]^`{|}:"
+local RAW_IN_QUERY = " !\"$'()*,;<>@[\\]^`{|}:/?"
+local UTF8 = { "é", "ß", "ñ", "Ω", "я", "ሴ", "中", "€", "😀", "e\204\129" }
+
+-- Pieces of text -----------------------------------------------------------------------------
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+end
+
+local function any_byte(random) return string.char(random:integer(0, 255)) end
+
+local function escaped(random, byte)
+  return (random:chance(50) and "%%%02X" or "%%%02x"):format(byte:byte())
+end
+
+local function name_character(random)
+  return random:character(LETTERS .. DIGITS .. "-_.")
+end
+
+local function header_character(random)
+  local kind = random:integer(1, 100)
+  if kind <= 70 then return string.char(random:integer(33, 126)) end
+  if kind <= 85 then return (" "):rep(random:integer(1, 4)) end
+  if kind <= 90 then return random:pick { "\t", " \t ", "\t\t" } end
+  if kind <= 94 then return random:pick { "\n ", "\n\t", " \n   " } end
+  return random:pick(UTF8)
+end
+
+local function secret_character(random)
+  return random:character(LETTERS .. DIGITS .. "/+=")
+end
+
+local function token_character(random)
+  if random:chance(90) then return string.char(random:integer(33, 126)) end
+  return random:pick(UTF8)
+end
+
+-- Parts of a request -------------------------------------------------------------------------
+
+local function path_character(random)
+  local kind = random:integer(1, 100)
+  if kind <= 50 then return random:character(UNRESERVED) end
+  if kind <= 70 then return random:character(RAW_IN_PATH) end
+  if kind <= 85 then return escaped(random, any_byte(random)) end
+  if kind <= 90 then return random:pick { "%", "%4", "%zz", "%%" } end
+  return random:pick(UTF8)
+end
+
+local function path_segment(random)
+  local kind = random:integer(1, 100)
+  if kind <= 30 then return random:pick { "", ".", "..", "...", ".a", "%2E", "%2e%2E" } end
+  return random:text(1, 12, path_character)
+end
+
+local function path(random)
+  local segments = {}
+  for i = 1, random:integer(0, 6) do segments[i] = "/" .. path_segment(random) end
+  return table.concat(segments) .. random:pick { "", "", "/" }
+end
+
+local function origin(random)
+  local scheme = random:pick { "http", "https" }
+  local host = random:pick {
+    "iot.us-east-1.amazonaws.com", "IoT.EU-West-1.amazonaws.com", "localhost", "127.0.0.1",
+    "[::1]", "[2001:DB8::A:1]", random:text(1, 20, function() return random:character "abcXYZ019" end),
+  }
+  local port = random:pick { "", "", ":80", ":443", ":4566", ":" .. random:integer(1, 65535) }
+  return scheme .. "://" .. host .. port
+end
+
+-- A name or value of the query: what it means, and one way to write it in a URL.
+local function query_text(random, low, high, is_text)
+  local meant, written = {}, {}
+  for i = 1, random:integer(low, high) do
+    local kind = random:integer(1, 100)
+    if kind <= 50 then
+      meant[i] = random:character(UNRESERVED)
+      written[i] = random:chance(80) and meant[i] or escaped(random, meant[i])
+    elseif kind <= 70 then
+      meant[i] = random:character(RAW_IN_QUERY)
+      written[i] = random:chance(50) and meant[i] or escaped(random, meant[i])
+    elseif kind <= 80 then
+      meant[i] = random:character "&=#%"
+      written[i] = escaped(random, meant[i])
+    elseif kind <= 90 or is_text then
+      meant[i] = random:pick(UTF8)
+      written[i] = random:chance(50) and meant[i]
+        or meant[i]:gsub(".", function(byte) return escaped(random, byte) end)
+    elseif kind <= 93 then
+      meant[i], written[i] = "+", "+"
+    else
+      meant[i] = any_byte(random)
+      written[i] = escaped(random, meant[i])
+    end
+  end
+  return table.concat(meant), table.concat(written)
+end
+
+-- Pairs of names and values, and the query that says so.
+local function query(random, is_text)
+  local pairs_meant, written, names = {}, {}, {}
+  for _ = 1, random:integer(0, 6) do
+    local name, name_written = query_text(random, 1, 8, is_text)
+    local value, value_written = query_text(random, 0, 12, is_text)
+    local last = pairs_meant[#pairs_meant]
+    if last and not is_text and random:chance(25) then
+      name, name_written = last[1], written[#written]:match "^[^=]*"
+    end
+    if not (is_text and names[name]) then
+      names[name] = true
+      pairs_meant[#pairs_meant + 1] = { name, value }
+      written[#written + 1] = name_written
+        .. ((value ~= "" or random:chance(50)) and "=" .. value_written or "")
+    end
+  end
+  return pairs_meant, written[1] and "?" .. table.concat(written, "&") or ""
+end
+
+local function headers(random, case)
+  local list = {}
+  local function add(name, value) list[#list + 1] = { name, value } end
+  local function sometimes(percent, ...)
+    if random:chance(percent) then add(...) end
+  end
+
+  for _ = 1, random:integer(0, 5) do
+    local last = list[#list]
+    local name = last and random:chance(25) and random:pick { last[1], last[1]:upper() }
+      or "X-" .. random:text(1, 10, name_character)
+    add(name, random:text(0, 20, header_character))
+  end
+  sometimes(30, "Content-Type", random:pick { "application/json", "text/plain;  charset=UTF-8" })
+  sometimes(20, "content-length", ("%d"):format(#case.body))
+  sometimes(20, random:pick { "Host", "host" }, random:pick { "iot.example.com", "localhost:4566" })
+  sometimes(20, "X-Amz-Content-SHA256", random:pick { "UNSIGNED-PAYLOAD", ("0a"):rep(32) })
+  for _, name in ipairs { "User-Agent", "expect", "X-Amzn-Trace-Id" } do
+    sometimes(15, name, random:text(1, 10, header_character))
+  end
+  if case.form == "header" then
+    sometimes(10, random:pick { "Authorization", "authorization" }, "AWS4-HMAC-SHA256 stale")
+    sometimes(10, random:pick { "X-Amz-Date", "x-amz-date" }, "19700101T000000Z")
+    if case.session_token then sometimes(20, "x-amz-security-token", "stale") end
+  end
+  return list
+end
+
+-- One request as both signers are told of it.
+local function random_case(random, form)
+  local is_text = form == "query"
+  local case = {
+    form = form,
+    method = random:pick { "GET", "GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS", "get" },
+    body = random:chance(50) and "" or random:text(1, 300, any_byte),
+    access_key_id = "AKID" .. random:text(12, 28, function() return random:character(LETTERS .. DIGITS) end),
+    secret_access_key = random:text(1, 90, secret_character),
+    session_token = random:chance(50) and random:text(1, 200, token_character) or nil,
+    region = random:pick { "us-east-1", "eu-west-1", "cn-north-1", "us-gov-west-1", "aws-global" },
+    service = "iot",
+    time = random:integer(365, 47481) * 86400 + random:integer(0, 86399), -- 1971 to 2099
+    expires_in = form == "query" and random:integer(1, 604800) or nil,
+  }
+  case.url = origin(random) .. path(random)
+  case.query, case.query_written = query(random, is_text)
+  case.headers = headers(random, case)
+  case.fraction = random:pick { 0, 0.25 } -- of a second, which a signature knows nothing of
+  return case
+end
+
+-- The two signers ----------------------------------------------------------------------------
+
+-- A plain map says the same as the list where each name comes once.
+local function as_map(list)
+  local map, seen = {}, {}
+  for _, header in ipairs(list) do
+    local name = header[1]:lower()
+    if seen[name] then return nil end
+    seen[name], map[header[1]] = true, header[2]
+  end
+  return map
+end
+
+local function sign(case, index)
+  local request = {
+    method = case.method,
+    url = case.url .. case.query_written,
+    headers = index % 3 == 0 and as_map(case.headers) or case.headers,
+    body = case.body ~= "" and case.body or index % 2 == 0 and "" or nil,
+  }
+  return iot[case.form == "query" and "presign" or "sign"](request, {
+    credentials = {
+      access_key_id = case.access_key_id,
+      secret_access_key = case.secret_access_key,
+      session_token = case.session_token,
+    },
+    region = case.region,
+    service = case.service,
+    time = case.time + case.fraction,
+    expires_in = case.expires_in,
+  })
+end
+
+local function oracle_line(case)
+  local line = {}
+  for key, value in pairs(case) do line[key] = value end
+  line.query_written, line.fraction = nil, nil
+  line.body = hex(case.body)
+  line.query = {}
+  for i, pair in ipairs(case.query) do line.query[i] = { hex(pair[1]), hex(pair[2]) } end
+  return json.encode(line)
+end
+
+-- The oracle's answers in order, and its version; nil where no interpreter has botocore.
+local function ask_oracle(cases)
+  local lines = {}
+  for i, case in ipairs(cases) do lines[i] = oracle_line(case) .. "\n" end
+  for _, python in ipairs { os.getenv "PYTHON" or "/usr/bin/python3", "python3" } do
+    local result = command.run({ python, ORACLE }, { input = table.concat(lines), timeout = SECONDS })
+    if result.code == 0 then
+      local answers = {}
+      for line in result.stdout:gmatch "[^\n]+" do answers[#answers + 1] = json.decode(line) end
+      local version = table.remove(answers, 1).botocore
+      assert.equal(#cases, #answers)
+      return answers, version
+    end
+    -- 126 and 127: no such interpreter.
+    assert(result.code == NOT_INSTALLED or result.code == 126 or result.code == 127, result.stderr)
+  end
+  return nil
+end
+
+-- Comparison ---------------------------------------------------------------------------------
+
+-- Decoded, as both may write one parameter in their own way.
+local function parameters(url)
+  local _, _, text = http_message.split_url(url)
+  local found = http_message.parameters(text or "")
+  for i, parameter in ipairs(found) do
+    local name, value = parameter:match "^([^=]*)=?(.*)$"
+    found[i] = http_message.decode(name) .. "=" .. http_message.decode(value)
+  end
+  table.sort(found)
+  return table.concat(found, "\n")
+end
+
+-- What the signed request itself says, beside the stages that led to it.
+local function outcome(case, signed)
+  if case.form == "query" then return parameters(signed.url) end
+  return table.concat(http_message.by_name(signed.headers).authorization or {}, "\n")
+end
+
+-- The first stage that differs, in words; nil if all are equal.
+local function difference(case, answer, signed, message)
+  if not signed then return "refused: " .. tostring(message) end
+  for _, stage in ipairs { "canonical_request", "string_to_sign", "signature" } do
+    if signed[stage] ~= answer[stage] then
+      return ("%s\nbotocore:\n%s\nours:\n%s"):format(stage, answer[stage], tostring(signed[stage]))
+    end
+  end
+  local expected = case.form == "query" and parameters(answer.url) or answer.authorization
+  if outcome(case, signed) ~= expected then
+    return ("signed request\nbotocore:\n%s\nours:\n%s"):format(expected, outcome(case, signed))
+  end
+end
+
+-- The whole request on one line, for a case that went wrong.
+local function described(case)
+  return json.encode {
+    method = case.method, url = hex(case.url .. case.query_written), headers = case.headers,
+  } .. " (url in hexadecimal)"
+end
+
+local function compare(form, count, seed)
+  local random = random_numbers.new(seed)
+  local cases = {}
+  for i = 1, count do cases[i] = random_case(random, form) end
+
+  local answers, version = ask_oracle(cases)
+  if not answers then pending "no interpreter here has botocore (Debian: python3-botocore)" end
+  io.stderr:write(("botocore %s, %s form: %d requests, IOT_SPEC_SEED=%d\n"):format(version, form, count, seed))
+
+  local wrong, first = 0, nil
+  for i, case in ipairs(cases) do
+    local why = difference(case, answers[i], sign(case, i))
+    if why then
+      wrong = wrong + 1
+      first = first or ("request %d: %s\n%s"):format(i, why, described(case))
+    end
+  end
+  assert(wrong == 0, ("%d of %d differ (IOT_SPEC_SEED=%d), first %s"):format(wrong, count, seed, tostring(first)))
+end
+
+describe("the signer beside botocore", function()
+  local seed = tonumber(os.getenv "IOT_SPEC_SEED") or os.time() % 1000000
+
+  it("signs 1,000 random requests alike", function() compare("header", 1000, seed) end)
+  it("presigns 200 random requests alike", function() compare("query", 200, seed) end)
+end)

@@ -1,0 +1,49 @@
+-- The README's programs, run as they stand, against the simulator.
+local child = require "spec.support.child"
+local files = require "spec.support.files"
+local simulator = require "spec.support.simulator"
+
+local function programs()
+  local found = {}
+  for program in files.read("README.md"):gmatch("```lua\n(.-)```") do found[#found + 1] = program end
+  return found
+end
+
+describe("the README", function()
+  local sim, task_id
+
+  setup(function()
+    sim = simulator.start()
+    task_id = sim:seed {
+      status = "InProgress", successCount = 117, failureCount = 3, percentageProgress = 80,
+    }
+  end)
+
+  teardown(function() sim:stop() end)
+
+  local function run(program)
+    local variables = sim:environment()
+    variables.TASK_ID = task_id
+    return child.output(program, variables)
+  end
+
+  it("describes a task", function()
+    local output = run(programs()[1])
+    assert.matches("InProgress\t80 %", output, 1, true)
+    assert.matches("117 things registered, 3 failed", output, 1, true)
+  end)
+
+  it("tells a missing task from other failures", function()
+    assert.matches("gone: describe_thing_registration_task: ResourceNotFoundException: ",
+      run(programs()[2]), 1, true)
+  end)
+
+  it("presigns a URL", function()
+    assert.matches("^https://bucket%.s3%.amazonaws%.com/a%%20key%?.*&X%-Amz%-Signature=%x+\n$",
+      run(programs()[3]))
+  end)
+
+  it("has no other programs", function()
+    assert.equal(3, #programs())
+  end)
+end)
