@@ -246,7 +246,7 @@ describe("the simulator", function()
     end)
 
     it("delay", function()
-      sim:fault { kind = "delay", seconds = 1 }
+      sim:fault { kind = "delay", seconds = 0.3 }
       assert.equal(28, ask({ max_time = 0.1 }).exit)
       sim:fault { kind = "delay", seconds = 0.01 }
       assert.equal(200, ask().status)
