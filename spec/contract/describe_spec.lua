@@ -366,8 +366,6 @@ describe("describing a task", function()
     assert.is_true(descriptors.count() >= before + 20)
     for index = 1, 10 do clients[index]:close() end
     clients = nil -- luacheck: ignore 311
-    collectgarbage()
-    collectgarbage()
     assert.equal(before, descriptors.count())
   end)
 

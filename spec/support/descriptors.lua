@@ -11,8 +11,11 @@ function M.missing()
   return not lfs.attributes(FOLDER) and "no " .. FOLDER .. " here" or nil
 end
 
+--- Without those of garbage, which an earlier spec may have left.
 ---@return integer
 function M.count()
+  collectgarbage()
+  collectgarbage()
   local count = 0
   for name in lfs.dir(FOLDER) do
     if name:find "^%d" then count = count + 1 end
