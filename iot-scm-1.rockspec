@@ -82,6 +82,8 @@ build = {
     ["iot.endpoint"] = "lua/iot/endpoint.lua",
     ["iot.errors"] = "lua/iot/errors.lua",
     iot = "lua/iot/init.lua",
+    ["iot.rate_limiter"] = "lua/iot/rate_limiter.lua",
+    ["iot.retry"] = "lua/iot/retry.lua",
     ["iot.runtime.blocking"] = "lua/iot/runtime/blocking.lua",
     ["iot.types"] = "lua/iot/types.lua",
   },
