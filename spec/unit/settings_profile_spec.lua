@@ -155,6 +155,11 @@ describe("a wrong value in a profile", function()
     { "InvalidConfiguration", "ignore_configured_endpoint_urls", "on" },
     { "InvalidConfiguration", "sts_regional_endpoints", "global" },
     { "InvalidConfiguration", "use_fips_endpoint", "true\n true" },
+    { "InvalidConfiguration", "retry_mode", "none" },
+    { "InvalidConfiguration", "retry_mode", "standard\n adaptive" },
+    { "InvalidConfiguration", "max_attempts", "0" },
+    { "InvalidConfiguration", "max_attempts", "three" },
+    { "InvalidConfiguration", "defaults_mode", "fast" },
     { "InvalidRegion", "region", "us_east_1" },
     { "InvalidRegion", "region", "us-east-1\n x" },
     { "InvalidRegion", "region", "fips-1" },
@@ -180,6 +185,45 @@ describe("a wrong value in a profile", function()
   it("is named by the variable, where that is wrong", function()
     assert_failure("InvalidConfiguration", { "AWS_STS_REGIONAL_ENDPOINTS", "regional or legacy" },
       resolve_with_region("", { AWS_STS_REGIONAL_ENDPOINTS = "x" }))
+  end)
+end)
+
+describe("a profile", function()
+  -- Key, text; field, what it means; variable, its text and meaning; option and meaning.
+  local RETRY = {
+    { "retry_mode", "Adaptive", "mode", "adaptive", "AWS_RETRY_MODE", "legacy", "standard", "adaptive" },
+    { "max_attempts", "8", "max_attempts", 8, "AWS_MAX_ATTEMPTS", "2", 2, 1 },
+  }
+
+  for _, case in ipairs(RETRY) do
+    local key, text, field, meaning = case[1], case[2], case[3], case[4]
+    local variable, variable_text, variable_meaning, option = case[5], case[6], case[7], case[8]
+    local config = ("[default]\n%s = %s\n"):format(key, text)
+
+    it("says how to retry, after option and variable: " .. key, function()
+      assert.equal(meaning, assert(resolve_with_region(config)).retry[field])
+      assert.equal(meaning, assert(resolve_with_region(config, { [variable] = "" })).retry[field])
+      assert.equal(variable_meaning,
+        assert(resolve_with_region(config, { [variable] = variable_text })).retry[field])
+      assert.equal(option, assert(resolve_with_region(config, { [variable] = variable_text },
+        { retry = { [field] = option } })).retry[field])
+    end)
+
+    it("says nothing with an empty value: " .. key, function()
+      local found = assert(resolve_with_region("[default]\n" .. key .. " =\n"))
+      assert.same({ mode = "standard", max_attempts = 3, parameters = "2.1" }, found.retry)
+    end)
+  end
+
+  it("cannot choose the generation of the rules", function()
+    local found = assert(resolve_with_region "[default]\naws_new_retries_2026 = false\nnew_retries = false\n")
+    assert.equal("2.1", found.retry.parameters)
+  end)
+
+  it("may have a defaults mode, which the variable comes before", function()
+    local config = "[default]\ndefaults_mode = mobile\n"
+    assert.equal(30, assert(resolve_with_region(config)).connect_timeout)
+    assert.equal(1.1, assert(resolve_with_region(config, { AWS_DEFAULTS_MODE = "in-region" })).connect_timeout)
   end)
 end)
 

@@ -157,6 +157,100 @@ describe("a switch in the environment", function()
   end)
 end)
 
+-- Retries ------------------------------------------------------------------------------------
+
+describe("the retry setting", function()
+  -- Field; options and their value; variable; texts and what they mean; texts that mean nothing; default.
+  local SETTINGS = {
+    { "mode", { standard = "standard", adaptive = "adaptive" }, "AWS_RETRY_MODE",
+      { standard = "standard", adaptive = "adaptive", legacy = "standard", [" Adaptive\t"] = "adaptive",
+        LEGACY = "standard" },
+      { "none", "adaptive!", "standard adaptive", " ", "1" }, "standard" },
+    { "max_attempts", { [1] = 1, [7] = 7, [1e6] = 1e6 }, "AWS_MAX_ATTEMPTS",
+      { ["1"] = 1, ["5"] = 5, [" 10 "] = 10, ["007"] = 7, ["9999999999"] = 9999999999 },
+      { "0", "000", "-1", "+3", "2.5", "3.0", "1e1", "0x10", "many", "3 4", ("9"):rep(400) }, 3 },
+    { "parameters", {}, "AWS_NEW_RETRIES_2026",
+      { ["true"] = "2.1", ["TRUE"] = "2.1", ["false"] = "2.0", ["False"] = "2.0" },
+      { "yes", "0", "2.1", "truefalse" }, "2.1" },
+  }
+
+  for _, case in ipairs(SETTINGS) do
+    local field, values, variable, texts, wrong, default = case[1], case[2], case[3], case[4], case[5], case[6]
+
+    it(field .. " has its default without option and variable", function()
+      assert.equal(default, assert(resolve()).retry[field])
+      assert.equal(default, assert(resolve({ retry = {} }, { [variable] = "" })).retry[field])
+    end)
+
+    it(field .. " is the variable's", function()
+      for text, meaning in pairs(texts) do
+        assert.equal(meaning, assert(resolve({}, { [variable] = text })).retry[field], text)
+      end
+    end)
+
+    it(field .. " is the option's first", function()
+      for value, meaning in pairs(values) do
+        for _, text in ipairs { "", next(texts), wrong[1] } do
+          local found = assert(resolve({ retry = { [field] = value } }, { [variable] = text }))
+          assert.equal(meaning, found.retry[field])
+        end
+      end
+    end)
+
+    it(field .. " must mean something, or the message names the variable", function()
+      for _, text in ipairs(wrong) do
+        assert_configuration_failure("InvalidConfiguration", variable, resolve({}, { [variable] = text }))
+      end
+    end)
+  end
+
+  it("of the option may be wrong as well", function()
+    for _, mode in ipairs { "legacy", "Standard", "", "none" } do
+      assert_configuration_failure("InvalidConfiguration", "retry.mode", resolve { retry = { mode = mode } })
+    end
+    for _, attempts in ipairs { 0, -1, 2.5, math.huge, -math.huge, 0 / 0 } do
+      assert_configuration_failure("InvalidConfiguration", "retry.max_attempts",
+        resolve { retry = { max_attempts = attempts } })
+    end
+  end)
+
+  it("leaves the options as they are", function()
+    local retry = { mode = "adaptive" }
+    assert(resolve({ retry = retry }, { AWS_MAX_ATTEMPTS = "2" }))
+    assert.same({ mode = "adaptive" }, retry)
+  end)
+end)
+
+describe("the defaults mode", function()
+  -- Mode, variables, connect timeout.
+  local MODES = {
+    { "", {}, 3.1 }, { "legacy", {}, 3.1 }, { "standard", {}, 3.1 }, { "In-Region", {}, 1.1 },
+    { "cross-region", {}, 3.1 }, { "mobile", {}, 30 }, { "auto", {}, 3.1 },
+    { "auto", { AWS_EXECUTION_ENV = "AWS_Lambda_x" }, 1.1 },
+    { "auto", { AWS_EXECUTION_ENV = "AWS_Lambda_x", AWS_REGION = "eu-west-1" }, 3.1, "us-east-1" },
+    { "auto", { AWS_EXECUTION_ENV = "x", AWS_REGION = "", AWS_DEFAULT_REGION = "us-east-1" }, 1.1, "us-east-1" },
+  }
+  for i, case in ipairs(MODES) do
+    it(("gives a time to connect, and no mode of retries but the usual one (%d: %s)"):format(i, case[1]), function()
+      local variables = { AWS_DEFAULTS_MODE = case[1] }
+      for name, text in pairs(case[2]) do variables[name] = text end
+      local found = assert(resolve({ region = case[4] }, variables))
+      assert.equal(case[3], found.connect_timeout)
+      assert.equal("standard", found.retry.mode)
+      assert.equal(0.5, assert(resolve({ region = case[4], connect_timeout = 0.5 }, variables)).connect_timeout)
+      variables.AWS_RETRY_MODE = "adaptive"
+      assert.equal("adaptive", assert(resolve({ region = case[4] }, variables)).retry.mode)
+    end)
+  end
+
+  it("is one of six words", function()
+    for _, text in ipairs { "none", "in region", "standard;", "1", " " } do
+      assert_configuration_failure("InvalidConfiguration", "AWS_DEFAULTS_MODE",
+        resolve({}, { AWS_DEFAULTS_MODE = text }))
+    end
+  end)
+end)
+
 -- Region -------------------------------------------------------------------------------------
 
 describe("the region", function()

@@ -2,6 +2,7 @@
 local core = require "iot.core"
 local iot = require "iot"
 local environment = require "spec.support.environment"
+local user_agent_of = require("iot.config.user_agent").build
 
 local KEYS = { AWS_REGION = "us-east-1", AWS_ACCESS_KEY_ID = "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY = "SECRET" }
 local RECORD = { access_key_id = "AKIDEXAMPLE", secret_access_key = "SECRET" }
@@ -196,9 +197,33 @@ describe("the user agent", function()
 
   for _, case in ipairs(FEATURES) do
     it("tells of " .. case[1], function()
-      assert.same(case[4], features(user_agent(case[2], case[3])))
+      local set = features(user_agent(case[2], case[3]))
+      set.E = nil -- the retry mode, which is below
+      assert.same(case[4], set)
     end)
   end
+
+  it("tells of the retry mode", function()
+    for mode, id in pairs { standard = "E", adaptive = "F" } do
+      local text = user_agent_of {
+        retry_mode = mode, custom_endpoint = true, credentials_feature = "g", app_id = "line-7",
+      }
+      assert_well_formed(text)
+      assert.equal("#" .. mode, value_of(text, "cfg/retry-mode"))
+      assert.same({ [id] = true, N = true, g = true }, features(text))
+    end
+    local text = user_agent_of { custom_endpoint = false }
+    assert.is_nil(value_of(text, "cfg/"))
+    assert.is_nil(value_of(text, "m/"))
+  end)
+
+  it("tells of a call that waits", function()
+    environment.replace { AWS_EXECUTION_ENV = "x" }
+    local text = user_agent_of { waiter = true, retry_mode = "standard", custom_endpoint = false, app_id = "a" }
+    assert_well_formed(text)
+    assert.same({ B = true, E = true }, features(text))
+    assert.is_nil(features(user_agent_of { waiter = false, retry_mode = "standard", custom_endpoint = false }).B)
+  end)
 end)
 
 -- Trace id -----------------------------------------------------------------------------------

@@ -3,25 +3,56 @@
 local endpoint = require "iot.endpoint"
 local errors = require "iot.errors"
 local profiles = require "iot.config.profiles"
+local retry = require "iot.retry"
 local variables = require "iot.config.variables"
 
 local settings = {}
 
 -- Seconds. Connecting and silence as reference 6.3 recommends; the whole call so that every wait ends.
-local default_connect_timeout = 3.1
+local connect_timeouts = {
+  legacy = 3.1, standard = 3.1, ["in-region"] = 1.1, ["cross-region"] = 3.1, mobile = 30,
+}
 local default_read_timeout = 60
 local default_timeout = 120
 
 local switch = { ["true"] = true, ["false"] = false }
 
+-- "legacy" is botocore's own; where files and variables are shared with it, it stands for the default.
+local retry_modes = { standard = "standard", adaptive = "adaptive", legacy = "standard" }
+
+-- All imply the retry mode "standard", the default.
+local defaults_modes = {
+  legacy = "legacy", standard = "standard", ["in-region"] = "in-region", ["cross-region"] = "cross-region",
+  mobile = "mobile", auto = "auto",
+}
+
+local function trimmed(text)
+  return text:match("^%s*(.-)%s*$")
+end
+
+local function read_mode(text)
+  return retry_modes[trimmed(text):lower()]
+end
+
+-- At most ten digits, which every Lua holds exactly.
+local function read_attempts(text)
+  local digits = trimmed(text):match("^0*(%d%d?%d?%d?%d?%d?%d?%d?%d?%d?)$")
+  local attempts = tonumber(digits)
+  return attempts and attempts >= 1 and attempts or nil
+end
+
 ---A setting and the places where it is looked for.
 ---@class iot.Setting
+---@field group string?  a table within the options and within the result, of which the next two are fields
 ---@field field string  of the result
 ---@field option string?
 ---@field variables string[]  the first that is set
----@field key string  of the profile
+---@field key string?  of the profile
 ---@field words table<string, any>?  what a text may be, in lower case, and what it means
----@field wanted string?  the same for messages
+---@field read (fun(text: string): any)?  what a text means, instead; nil: nothing
+---@field wanted string?  what it may be, for messages
+---@field fits (fun(value: any): boolean)?  whether the option may have this value
+---@field accepted string?  what it may be, for messages, when that is not `wanted`
 ---@field default any
 ---@field keeps_blank boolean?  an empty value in a profile is not passed over
 
@@ -39,6 +70,18 @@ local known = {
   { field = "ca_bundle", option = "ca_bundle", variables = { "AWS_CA_BUNDLE" }, key = "ca_bundle",
     keeps_blank = true },
   { field = "app_id", option = "app_id", variables = { "AWS_SDK_UA_APP_ID" }, key = "sdk_ua_app_id" },
+  { field = "defaults_mode", variables = { "AWS_DEFAULTS_MODE" }, key = "defaults_mode",
+    words = defaults_modes, wanted = "standard, in-region, cross-region, mobile, auto or legacy",
+    default = "legacy" },
+  { group = "retry", field = "mode", option = "mode", variables = { "AWS_RETRY_MODE" }, key = "retry_mode",
+    read = read_mode, wanted = "standard, adaptive or legacy", default = "standard",
+    fits = function(mode) return mode == "standard" or mode == "adaptive" end,
+    accepted = "standard or adaptive" },
+  { group = "retry", field = "max_attempts", option = "max_attempts", variables = { "AWS_MAX_ATTEMPTS" },
+    key = "max_attempts", read = read_attempts, wanted = "a whole number, at least 1",
+    fits = function(attempts) return attempts >= 1 and attempts < math.huge and attempts % 1 == 0 end },
+  { group = "retry", field = "parameters", variables = { "AWS_NEW_RETRIES_2026" },
+    words = { ["true"] = "2.1", ["false"] = "2.0" }, wanted = "true or false", default = "2.1" },
 }
 
 -- The services by their names in files; in capitals they end the names of variables (reference 2.4).
@@ -50,7 +93,7 @@ end
 
 -- A property of the selected profile, and what a message calls it. An empty one counts as unset.
 local function profile_value(data, key, keeps_blank)
-  local value = data.selected and data.selected[key]
+  local value = key and data.selected and data.selected[key]
   if value and (value ~= "" or keeps_blank) then
     return value, profiles.where(data, "profiles", data.name, key)
   end
@@ -65,18 +108,35 @@ local function find_text(setting, data)
   return profile_value(data, setting.key, setting.keeps_blank)
 end
 
+local function not_wanted(source, wanted)
+  return wrong("InvalidConfiguration", source, " must be ", wanted)
+end
+
+-- What the text of a variable or a profile means; nil when it means nothing.
+local function meaning_of(setting, text)
+  if setting.read then return setting.read(text) end
+  if setting.words then return setting.words[text:lower()] end
+  return text
+end
+
 -- Find a setting and put it, and its source, into the result.
 local function read_setting(found, setting, options)
-  local value, source = options[setting.option], "the option " .. (setting.option or "")
+  local given, into, prefix = options, found, ""
+  if setting.group then
+    found[setting.group] = found[setting.group] or {}
+    given, into, prefix = options[setting.group] or {}, found[setting.group], setting.group .. "."
+  end
+  local value, source = given[setting.option], "the option " .. prefix .. (setting.option or "")
   if value == nil then
-    value, source = find_text(setting, found.profiles)
-    if value and setting.words then
-      value = setting.words[value:lower()]
-      if value == nil then return wrong("InvalidConfiguration", source, " must be ", setting.wanted) end
-    end
+    local text
+    text, source = find_text(setting, found.profiles)
+    if text then value = meaning_of(setting, text) end
+    if text and value == nil then return not_wanted(source, setting.wanted) end
+  elseif setting.fits and not setting.fits(value) then
+    return not_wanted(source, setting.accepted or setting.wanted)
   end
   if value == nil then value = setting.default end
-  found[setting.field], found.sources[setting.field] = value, source
+  into[setting.field], found.sources[prefix .. setting.field] = value, source
   return true
 end
 
@@ -107,6 +167,24 @@ local function check_ca_bundle(found)
   found.ca_bundle_source = found.sources.ca_bundle
   if found.ca_bundle ~= "" then return true end
   return wrong("InvalidCABundle", found.ca_bundle_source, " is empty")
+end
+
+local function finish_retry(found)
+  local wanted = found.retry
+  wanted.max_attempts = math.floor(wanted.max_attempts or retry.parameters[wanted.parameters].max_attempts)
+  return true
+end
+
+-- Of "auto" without its question to the metadata service, which would cost more than it could save: in the
+-- region when the environment of a managed service says so, else "standard".
+local function finish_connect_timeout(found)
+  local mode = found.defaults_mode
+  if mode == "auto" then
+    local here = variables.get("AWS_EXECUTION_ENV") and variables.get("AWS_REGION", "AWS_DEFAULT_REGION")
+    mode = here == found.region and "in-region" or "standard"
+  end
+  found.connect_timeout = found.connect_timeout or connect_timeouts[mode]
+  return true
 end
 
 -- The endpoint in the services section that the profile names, if any.
@@ -204,7 +282,7 @@ function settings.resolve(options, data)
   local found = {
     profiles = data,
     sources = {},
-    connect_timeout = options.connect_timeout or default_connect_timeout,
+    connect_timeout = options.connect_timeout,
     read_timeout = options.read_timeout or default_read_timeout,
     timeout = options.timeout or default_timeout,
     proxy = options.proxy,
@@ -215,8 +293,10 @@ function settings.resolve(options, data)
     if not ok then return nil, message, detail end
   end
   if found.app_id == "" then found.app_id = nil end
-  for _, check in ipairs { check_region, check_ca_bundle, resolve_endpoint } do
-    ok, message, detail = check(found, options.endpoint)
+  for _, finish in ipairs {
+    check_region, check_ca_bundle, resolve_endpoint, finish_retry, finish_connect_timeout,
+  } do
+    ok, message, detail = finish(found, options.endpoint)
     if not ok then return nil, message, detail end
   end
   found.endpoint_for = endpoints_of_others(found)

@@ -6,6 +6,8 @@ local user_agent = {}
 
 local families = { Linux = "linux", Darwin = "macos", Windows = "windows" }
 
+local retry_features = { standard = "E", adaptive = "F" }
+
 -- What a token may not hold becomes "-".
 local function token(text)
   return (text:gsub("[^%w!$%%&'*+%-.^_`|~,]", "-"))
@@ -28,13 +30,17 @@ local function language_part()
   return jit and part .. " " .. pair("md/luajit", jit.version:match("%d.*") or "unknown") or part
 end
 
----@param facts { credentials_feature: string?, custom_endpoint: boolean, app_id: string? }
----`credentials_feature` is the SDKs' id of the way the credentials came.
+---@param facts { credentials_feature: string?, custom_endpoint: boolean, app_id: string?,
+---retry_mode: ("standard"|"adaptive")?, waiter: boolean? }
+---`credentials_feature` is the SDKs' id of the way the credentials came; `waiter` tells that the call is one
+---of a wait.
 ---@return string
 function user_agent.build(facts)
   local system = core.system()
   local execution = variables.get("AWS_EXECUTION_ENV")
   local features = {}
+  if facts.waiter then features[#features + 1] = "B" end
+  features[#features + 1] = retry_features[facts.retry_mode]
   if facts.custom_endpoint then features[#features + 1] = "N" end
   features[#features + 1] = facts.credentials_feature
 
@@ -47,6 +53,7 @@ function user_agent.build(facts)
   end
   add(execution, function() return "exec-env/" .. token(execution) end)
   add(#features > 0, function() return "m/" .. table.concat(features, ",") end)
+  add(facts.retry_mode, function() return pair("cfg/retry-mode", facts.retry_mode) end)
   add(facts.app_id, function() return "app/" .. token(facts.app_id) end)
   return table.concat(parts, " ")
 end
