@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static double seconds_of(struct timespec t)
@@ -134,21 +135,147 @@ static int days_in_month(int year, int month)
   return month == 2 && leap ? 29 : days[month - 1];
 }
 
+/* A date and a time of day as they were written, in no zone yet. */
+struct date {
+  int year, month, day, hour, minute, second;
+  bool short_year; /* the year has only its last two digits */
+};
+
+/* Seconds since the epoch, in UTC; false for a date that is none. */
+static bool seconds_since_epoch(int64_t *time, const struct date *date)
+{
+  if (date->year < 1 || date->month < 1 || date->month > 12 || date->day < 1 ||
+      date->day > days_in_month(date->year, date->month) || date->hour > 23 || date->minute > 59 ||
+      date->second > 60)
+    return false;
+  *time = days_since_epoch(date->year, date->month, date->day) * 86400 + date->hour * 3600 +
+          date->minute * 60 + date->second;
+  return true;
+}
+
 enum iot_status iot_clock_parse_rfc3339(double *time, struct iot_view text)
 {
-  int year, month, day, hour, minute, second, offset;
+  struct date date;
   double fraction;
+  int64_t local;
+  int offset;
 
-  if (!read_number(&text, 4, '-', &year) || !read_number(&text, 2, '-', &month) ||
-      !read_number(&text, 2, 'T', &day) || !read_number(&text, 2, ':', &hour) ||
-      !read_number(&text, 2, ':', &minute) || !read_number(&text, 2, 0, &second))
+  if (!read_number(&text, 4, '-', &date.year) || !read_number(&text, 2, '-', &date.month) ||
+      !read_number(&text, 2, 'T', &date.day) || !read_number(&text, 2, ':', &date.hour) ||
+      !read_number(&text, 2, ':', &date.minute) || !read_number(&text, 2, 0, &date.second))
     return IOT_EPARAMETER;
   fraction = read_fraction(&text);
-  if (!read_offset(&text, &offset) || year < 1 || month < 1 || month > 12 || day < 1 ||
-      day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60)
+  if (!read_offset(&text, &offset) || !seconds_since_epoch(&local, &date))
     return IOT_EPARAMETER;
-  *time = (double)(days_since_epoch(year, month, day) * 86400 + hour * 3600 + minute * 60 + second -
-                   offset) +
-          fraction;
+  *time = (double)(local - offset) + fraction;
   return IOT_OK;
+}
+
+/* Read the one of `count` names that the text starts with, of which the first `size` bytes count (all
+   when 0), and move behind it. */
+static bool read_name(
+    struct iot_view *text, const char *const *names, int count, size_t size, int *index)
+{
+  for (*index = 0; *index < count; ++*index) {
+    const size_t n = size ? size : strlen(names[*index]);
+
+    if (text->n >= n && memcmp(text->p, names[*index], n) == 0) {
+      text->p += n;
+      text->n -= n;
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool read_month(struct iot_view *text, int *month)
+{
+  static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+    "Sep", "Oct", "Nov", "Dec" };
+  int index;
+
+  if (!read_name(text, months, 12, 0, &index))
+    return false;
+  *month = index + 1;
+  return true;
+}
+
+/* Two digits, or a space and one. */
+static bool read_padded(struct iot_view *text, int *value)
+{
+  if (text->n == 0 || text->p[0] != ' ')
+    return read_number(text, 2, 0, value);
+  text->p++;
+  text->n--;
+  return read_number(text, 1, 0, value);
+}
+
+/* Read what a letter of a form stands for. */
+static bool read_part(struct iot_view *text, char part, struct date *date)
+{
+  static const char *const weekdays[] = { "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday",
+    "Friday", "Saturday" };
+  int weekday;
+
+  switch (part) {
+  case 'a': return read_name(text, weekdays, 7, 3, &weekday);
+  case 'A': return read_name(text, weekdays, 7, 0, &weekday);
+  case 'b': return read_month(text, &date->month);
+  case 'd': return read_number(text, 2, 0, &date->day);
+  case 'e': return read_padded(text, &date->day);
+  case 'T':
+    return read_number(text, 2, ':', &date->hour) && read_number(text, 2, ':', &date->minute) &&
+           read_number(text, 2, 0, &date->second);
+  case 'Y': return read_number(text, 4, 0, &date->year);
+  case 'y': date->short_year = true; return read_number(text, 2, 0, &date->year);
+  default: return false;
+  }
+}
+
+/* Whether the whole text has a form: "%" and a letter for a part, other bytes for themselves. */
+static bool read_form(struct iot_view text, const char *form, struct date *date)
+{
+  for (; *form; form++) {
+    if (*form == '%') {
+      if (!read_part(&text, *++form, date))
+        return false;
+    } else {
+      if (text.n == 0 || text.p[0] != *form)
+        return false;
+      text.p++;
+      text.n--;
+    }
+  }
+  return text.n == 0;
+}
+
+/* Give a year its century. */
+static bool complete_year(struct date *date, int64_t now)
+{
+  const int64_t year = 31556952; /* seconds of a Gregorian year, on average */
+  const int digits = date->year;
+  int64_t time;
+
+  /* Two centuries ahead is too late for sure; a leap day may be missing from some of the years. */
+  for (date->year = (int)((1970 + now / year) / 100 + 2) * 100 + digits; date->year > 0;
+       date->year -= 100)
+    if (seconds_since_epoch(&time, date) && time <= now + 50 * year)
+      return true;
+  return false;
+}
+
+enum iot_status iot_clock_parse_http_date(int64_t *time, struct iot_view text, int64_t now)
+{
+  static const char *const forms[] = { "%a, %d %b %Y %T GMT", "%A, %d-%b-%y %T GMT",
+    "%a %b %e %T %Y" };
+  struct date date = { 0 };
+  size_t i;
+
+  for (i = 0; i < sizeof forms / sizeof *forms; i++) {
+    date.short_year = false;
+    if (read_form(text, forms[i], &date) && (!date.short_year || complete_year(&date, now)) &&
+        seconds_since_epoch(time, &date))
+      return IOT_OK;
+  }
+  return IOT_EPARAMETER;
 }

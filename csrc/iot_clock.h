@@ -36,4 +36,16 @@ IOT_NODISCARD enum iot_status iot_clock_format_amz(char out[IOT_AMZ_DATE_SIZE], 
  */
 IOT_NODISCARD enum iot_status iot_clock_parse_rfc3339(double *time, struct iot_view text);
 
+/*
+ * Read a date of HTTP (RFC 9110 section 5.6.7), which is in GMT, in any of its forms:
+ *   Sun, 06 Nov 1994 08:49:37 GMT
+ *   Sunday, 06-Nov-94 08:49:37 GMT   the last such year that is not more than 50 years after `now`
+ *   Sun Nov  6 08:49:37 1994
+ * Case, spaces and digits must be as above. The day of the week must be one, but is not held against the
+ * date. `now`: seconds since the epoch, of the years 1 to 9000.
+ * Returns IOT_OK, or IOT_EPARAMETER for any other text; *time is then unchanged.
+ */
+IOT_NODISCARD enum iot_status iot_clock_parse_http_date(
+    int64_t *time, struct iot_view text, int64_t now);
+
 #endif

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "iot_clock.h"
+
 enum { KEPT_CAPACITY = 1 << 16, SECRET_START = 16 };
 
 void iot_reply_init(struct iot_reply *reply)
@@ -79,6 +81,56 @@ struct iot_view iot_reply_request_id(const struct iot_reply *reply)
   struct iot_view id = iot_reply_header(reply, "x-amzn-requestid");
 
   return id.n ? id : iot_reply_header(reply, "x-amz-request-id");
+}
+
+bool iot_reply_date(int64_t *time, const struct iot_reply *reply, int64_t now)
+{
+  return iot_clock_parse_http_date(time, iot_reply_header(reply, "date"), now) == IOT_OK;
+}
+
+/* Digits alone, of which those beyond `limit` count as that. */
+static bool read_count(double *count, struct iot_view text, double limit)
+{
+  double value = 0;
+  size_t i;
+
+  for (i = 0; i < text.n; i++) {
+    if (text.p[i] < '0' || text.p[i] > '9')
+      return false;
+    value = value * 10 + (text.p[i] - '0');
+    value = value < limit ? value : limit;
+  }
+  if (text.n)
+    *count = value;
+  return text.n > 0;
+}
+
+/* The seconds from the reply's own date to the one in `text`. */
+static bool read_wait(
+    double *seconds, const struct iot_reply *reply, struct iot_view text, int64_t now)
+{
+  int64_t from, to;
+
+  if (iot_clock_parse_http_date(&to, text, now) != IOT_OK || !iot_reply_date(&from, reply, now) ||
+      to < from)
+    return false;
+  *seconds = to - from < IOT_REPLY_MAX_WAIT ? (double)(to - from) : IOT_REPLY_MAX_WAIT;
+  return true;
+}
+
+bool iot_reply_retry_after(double *seconds, const struct iot_reply *reply, int64_t now)
+{
+  const struct iot_view text = iot_reply_header(reply, "retry-after");
+  double milliseconds;
+
+  if (read_count(&milliseconds, iot_reply_header(reply, "x-amz-retry-after"),
+          1000.0 * IOT_REPLY_MAX_WAIT)) {
+    *seconds = milliseconds / 1000;
+    return true;
+  }
+  if (reply->status != 429 && reply->status != 503)
+    return false;
+  return read_count(seconds, text, IOT_REPLY_MAX_WAIT) || read_wait(seconds, reply, text, now);
 }
 
 struct iot_view iot_reply_error_code(struct iot_view raw)

@@ -5,12 +5,15 @@
 #ifndef IOT_REPLY_H
 #define IOT_REPLY_H
 
+#include <stdint.h>
+
 #include "iot_buffer.h"
 
 enum {
   IOT_REPLY_MAX_HEAD = 1 << 16, /* bytes of status line and headers */
   IOT_REPLY_MAX_BODY = 1 << 24, /* bytes; the largest page of reports has 250 links of 64 KiB */
-  IOT_REPLY_EXCERPT = 512       /* bytes of an excerpt at most */
+  IOT_REPLY_EXCERPT = 512,      /* bytes of an excerpt at most */
+  IOT_REPLY_MAX_WAIT = 31536000 /* seconds that a server is believed to ask for: a year */
 };
 
 /* All zero is the inert state. */
@@ -38,6 +41,20 @@ struct iot_view iot_reply_reason(const struct iot_reply *reply);
 
 /* The service's id of the request (reference 4.3); empty when it gave none. */
 struct iot_view iot_reply_request_id(const struct iot_reply *reply);
+
+/*
+ * The server's time, of the Date header, in seconds since the epoch. `now` as iot_clock_parse_http_date
+ * wants it. False, with *time unchanged, for a header that is missing or no date.
+ */
+bool iot_reply_date(int64_t *time, const struct iot_reply *reply, int64_t now);
+
+/*
+ * The seconds that the server asks its client to wait, at most IOT_REPLY_MAX_WAIT (reference 5.1):
+ * x-amz-retry-after, in milliseconds; else, of a 429 or a 503, Retry-After (RFC 9110 section 10.2.3), in
+ * seconds or as a date, which counts from the reply's own Date. A value that is no such number or date,
+ * a date before Date, and a date without Date count as absent. False, with *seconds unchanged, for none.
+ */
+bool iot_reply_retry_after(double *seconds, const struct iot_reply *reply, int64_t now);
 
 /*
  * A header's or a member's error code without namespace and URI: "a.b#FooError:http://x/" is

@@ -295,6 +295,27 @@ static void set_excerpt(
   liot_set_view(L, name, excerpt);
 }
 
+/* table[name] = a number, an integer where it is one, of the table on top of the stack. */
+static void set_number(lua_State *L, const char *name, double number)
+{
+  lua_pushnumber(L, number);
+  normalize_number(L);
+  lua_setfield(L, -2, name);
+}
+
+/* What the reply says about time, into the table on top of the stack. */
+static void set_times(lua_State *L, const struct iot_reply *reply)
+{
+  const int64_t now = (int64_t)iot_clock_now();
+  double retry_after;
+  int64_t server_time;
+
+  if (iot_reply_retry_after(&retry_after, reply, now))
+    set_number(L, "retry_after", retry_after);
+  if (iot_reply_date(&server_time, reply, now))
+    set_number(L, "server_time", (double)server_time);
+}
+
 /* Push nil, the message, and facts with what every reply tells; `facts` is then on top. */
 static void push_failure(lua_State *L, const struct iot_reply *reply, struct iot_view message)
 {
@@ -304,9 +325,10 @@ static void push_failure(lua_State *L, const struct iot_reply *reply, struct iot
   excerpt.n = iot_reply_excerpt(room, reply, message);
   lua_pushnil(L);
   liot_push_view(L, excerpt);
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 8);
   lua_pushinteger(L, reply->status);
   lua_setfield(L, -2, "status");
+  set_times(L, reply);
   set_excerpt(L, "request_id", reply, iot_reply_request_id(reply));
 }
 

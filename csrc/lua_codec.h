@@ -33,8 +33,9 @@ IOT_NODISCARD enum iot_status liot_read_params(lua_State *L, int codec, int para
 
 /*
  * Push what a reply means: the result, a table; or nil, message, facts, where facts has `kind`
- * ("service" for an answer of the service that is an error), `code`, `status`, `request_id` and `body`
- * (an excerpt, of a reply that could not be understood), as far as known. The message is the
+ * ("service" for an answer of the service that is an error), `code`, `status`, `request_id`, `body`
+ * (an excerpt, of a reply that could not be understood), `retry_after` (iot_reply_retry_after, seconds)
+ * and `server_time` (iot_reply_date, seconds since the epoch), as far as known. The message is the
  * service's own and may be empty. Returns how many values were pushed. Rules: reference sections 1.8
  * and 4, with the right-hand column of 4.4.
  */
