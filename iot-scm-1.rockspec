@@ -86,5 +86,6 @@ build = {
     ["iot.retry"] = "lua/iot/retry.lua",
     ["iot.runtime.blocking"] = "lua/iot/runtime/blocking.lua",
     ["iot.types"] = "lua/iot/types.lua",
+    ["iot.waiter"] = "lua/iot/waiter.lua",
   },
 }

@@ -35,11 +35,17 @@ errors.codes = {
   ProxyFailed = code("transport", "the proxy was not found or refused", true),
   TLSHandshakeFailed = code("transport", "the TLS handshake failed, certificates apart", true),
   CertificateInvalid = code("transport", "the server's certificate was not accepted"),
+  Interrupted = code("transport", "a signal, such as Ctrl-C, ended the waiting"),
 
   Timeout = code("timeout", "a time limit passed", true),
 
   MalformedResponse = code("response", "a reply of success that could not be understood"),
   ResponseTooLarge = code("response", "a reply beyond the size limit"),
+
+  TaskFailed = code("waiter", "the task failed as a whole"),
+  TaskCancelled = code("waiter", "the task was cancelled"),
+  TaskHadFailures = code("waiter", "the task was completed, but not all of its things were registered"),
+  WaitTimeout = code("waiter", "the task had not ended when the time for waiting was over"),
 }
 
 -- Reference 5.2.
