@@ -64,4 +64,17 @@ function options.check_duration(callee, name, seconds, level)
   end
 end
 
+---Raise unless a number of things is a whole one, from 1 on.
+---@param callee string
+---@param name string
+---@param count number|nil
+---@param level integer
+---@param noun string?  what a key is called; "option"
+function options.check_count(callee, name, count, level, noun)
+  if count ~= nil and not (count >= 1 and count < 2 ^ 31 and count % 1 == 0) then
+    error(("bad %s '%s' to '%s' (a whole number from 1 expected)"):format(noun or "option", name, callee),
+      level + 1)
+  end
+end
+
 return options
