@@ -1,13 +1,15 @@
----A client of the service: settings and credentials around the native operations of iot.core.
+---A client of the service: what it is made of, and its methods.
+local call = require "iot.call"
 local chain = require "iot.credentials.chain"
+local clock_skew = require "iot.clock_skew"
 local core = require "iot.core"
 local errors = require "iot.errors"
 local options = require "iot.config.options"
 local profiles = require "iot.config.profiles"
 local refresh = require "iot.credentials.refresh"
+local retry = require "iot.retry"
 local settings = require "iot.config.settings"
-local user_agent = require "iot.config.user_agent"
-local variables = require "iot.config.variables"
+local waiter = require "iot.waiter"
 
 local client = {}
 
@@ -17,8 +19,9 @@ local client_options = {
   device = "table", mfa_code = "function", on_event = "function",
   use_fips_endpoint = "boolean", use_dualstack_endpoint = "boolean",
   connect_timeout = "number", read_timeout = "number", timeout = "number",
-  ca_bundle = "string", proxy = "string", app_id = "string", runtime = "table",
+  ca_bundle = "string", proxy = "string", app_id = "string", runtime = "table", retry = "table",
 }
+local retry_options = { mode = "string", max_attempts = "number" }
 local durations = { "connect_timeout", "read_timeout", "timeout" }
 local runtime_functions = {
   "send", "now", "monotonic", "sleep", "request", "run", "random", "serialize",
@@ -27,103 +30,15 @@ local runtime_functions = {
 ---@type iot.Schema
 local call_options = { timeout = "number" }
 
--- Kinds of failure that no request can have met.
-local unsent = { validation = true, configuration = true, credentials = true }
-
--- The path that X-Ray gives a function of AWS Lambda, so that it can end a recursion (reference 8.2).
-local function trace_id()
-  local trace = variables.get("AWS_LAMBDA_FUNCTION_NAME") and variables.get("_X_AMZN_TRACE_ID")
-  return trace and trace:gsub("[^%w%-._~=;:+&%[%]{}\"',]", function(c)
-    return ("%%%02X"):format(c:byte())
-  end)
-end
-
-local function fail(operation, message, facts, attempts)
-  facts.operation = operation
-  facts.attempts = attempts
-  return errors.fail(facts, message)
-end
-
--- Credentials in time. The first of a provider tell the client, and the service, where they came from.
-local function find_credentials(state, deadline)
-  local record, provider, code = state.credentials:get(deadline)
-  if record and state.provider ~= provider then
-    state.provider = provider
-    state.view.credentials_source = provider.name
-    state.user_agent = user_agent.build {
-      credentials_feature = provider.feature,
-      custom_endpoint = state.settings.custom_endpoint,
-      app_id = state.settings.app_id,
-    }
-  end
-  return record, provider, code
-end
-
-local function tell(state, operation, attempt, started, status, code)
-  if not state.on_event then return end
-  state.on_event {
-    operation = operation, attempt = attempt.number, status = status, code = code,
-    duration = state.runtime.monotonic() - started, delay = 0,
-    credentials_source = state.view.credentials_source,
-  }
-end
-
--- One signed attempt; fails as the operation does.
-local function try(state, operation, params, attempt, deadline)
-  local runtime = state.runtime
-  local record, reason, code = find_credentials(state, deadline)
-  if not record then return fail(operation, reason, { code = code }, attempt.number - 1) end
-  local started = runtime.monotonic()
-  attempt.credentials, attempt.user_agent = record, state.user_agent
-  attempt.time, attempt.timeout = runtime.now(), deadline - started
-  if attempt.timeout <= 0 then
-    return fail(operation, "no time was left for the request", { code = "Timeout" }, attempt.number - 1)
-  end
-  -- With a result comes the status of HTTP, with a failure its message and facts.
-  local result, message, facts = runtime.send(state.native, operation, params, attempt)
-  if result then
-    tell(state, operation, attempt, started, message)
-    return result
-  elseif not facts.kind and unsent[errors.codes[facts.code].kind] then
-    return fail(operation, message, facts, attempt.number - 1)
-  end
-  tell(state, operation, attempt, started, facts.status, facts.code)
-  return fail(operation, message, facts, attempt.number)
-end
-
--- Whether a refusal may be cured by other credentials than these.
-local function says_expired(detail)
-  return detail.kind == "service" and detail.code:find("^ExpiredToken") ~= nil
-end
-
----Make one call; the arguments are checked.
-local function invoke(state, operation, params, call)
-  local deadline = state.runtime.monotonic() + (call.timeout or state.settings.timeout)
-  local valid, message, facts = state.native:validate(operation, params)
-  if not valid then return fail(operation, message, facts, 0) end
-  local id
-  id, message, facts = core.uuid()
-  if not id then return fail(operation, message, facts, 0) end
-
-  local attempt = { invocation_id = id, trace_id = trace_id(), number = 1, max_attempts = 1 }
-  local result, detail
-  result, message, detail = try(state, operation, params, attempt, deadline)
-  if result or not says_expired(detail) or not state.credentials:refuse(attempt.credentials) then
-    return result, message, detail
-  end
-  attempt.number, attempt.max_attempts = 2, 2
-  return try(state, operation, params, attempt, deadline)
-end
-
 ---Check the arguments of an operation; returns the call's options.
 ---@param operation string
 ---@param params any
----@param call any
+---@param given any
 ---@param level integer  of the caller to blame, as in `error`, seen from the function that calls this
-function client.check_call(operation, params, call, level)
+function client.check_call(operation, params, given, level)
   options.check_argument(operation, "params", params, "table", level + 1)
-  if call ~= nil then options.check_argument(operation, "options", call, "table", level + 1) end
-  local copy = options.check(operation, call, call_options, level + 1)
+  if given ~= nil then options.check_argument(operation, "options", given, "table", level + 1) end
+  local copy = options.check(operation, given, call_options, level + 1)
   options.check_duration(operation, "timeout", copy.timeout, level + 1)
   return copy
 end
@@ -139,11 +54,36 @@ end
 local methods = {}
 
 for _, operation in ipairs(core.operations) do
-  methods[operation] = function(self, params, call)
+  methods[operation] = function(self, params, given)
     local state = state_of(self, operation)
-    local checked = client.check_call(operation, params, call, 2)
-    return invoke(state, operation, params, checked)
+    local checked = client.check_call(operation, params, given, 2)
+    return call.run(state, operation, params, checked.timeout)
   end
+end
+
+local wait_operation = "wait_for_thing_registration_task"
+
+---Check the arguments of a wait; returns its options.
+---@param params any
+---@param given any
+---@param level integer  of the caller to blame, as in `error`, seen from the function that calls this
+function client.check_wait(params, given, level)
+  options.check_argument(wait_operation, "params", params, "table", level + 1)
+  if given ~= nil then options.check_argument(wait_operation, "options", given, "table", level + 1) end
+  local copy = options.check(wait_operation, given, waiter.options, level + 1)
+  for _, name in ipairs(waiter.durations) do
+    options.check_duration(wait_operation, name, copy[name], level + 1)
+  end
+  return copy
+end
+
+function methods:wait_for_thing_registration_task(params, given)
+  local state = state_of(self, wait_operation)
+  local checked = client.check_wait(params, given, 2)
+  return waiter.wait(state.runtime, function(timeout)
+    timeout = math.min(timeout, state.settings.timeout)
+    return call.run(state, "describe_thing_registration_task", params, timeout, true)
+  end, checked)
 end
 
 function methods:close()
@@ -193,6 +133,16 @@ local function check_runtime(runtime, level)
   end
 end
 
+local function check_retry(given, level)
+  if not given then return nil end
+  local copy = options.check("new", given, retry_options, level + 1, "field of retry")
+  options.check_count("new", "max_attempts", copy.max_attempts, level + 1, "field of retry")
+  if copy.mode and copy.mode ~= "standard" and copy.mode ~= "adaptive" then
+    error("bad field of retry 'mode' to 'new' ('standard' or 'adaptive' expected)", level + 1)
+  end
+  return copy
+end
+
 local function context_of(found, checked, runtime)
   return {
     runtime = runtime, region = found.region, profiles = found.profiles,
@@ -230,11 +180,12 @@ function client.new(given, level)
   end
   check_runtime(checked.runtime, level + 1)
   check_device(checked.device, level + 1)
+  checked.retry = check_retry(checked.retry, level + 1)
   if checked.device and checked.credentials then
     return errors.fail({ code = "InvalidConfiguration" },
       "the options credentials and device exclude each other")
   end
-  local runtime = checked.runtime or require "iot.runtime.blocking"
+  local runtime = checked.runtime or require "iot.runtime"
   local found, message, detail = find_settings(checked, runtime)
   if not found then return nil, message, detail end
   local makers
@@ -249,6 +200,11 @@ function client.new(given, level)
   return new_object {
     settings = found,
     credentials = refresh.new(makers, runtime),
+    clock_skew = clock_skew.new(),
+    retry = retry.new {
+      runtime = runtime, mode = found.retry.mode, max_attempts = found.retry.max_attempts,
+      parameters = retry.parameters[found.retry.parameters],
+    },
     native = native,
     runtime = runtime,
     on_event = checked.on_event,

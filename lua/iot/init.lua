@@ -38,6 +38,50 @@ for _, operation in ipairs(core.operations) do
   end
 end
 
+---Wait on the default client until a task has ended; see `iot.Client`.
+---@param params { taskId: string }
+---@param given iot.WaitOptions?
+---@return iot.Task? task
+---@return string? message
+---@return iot.Error? detail
+function iot.wait_for_thing_registration_task(params, given)
+  client.check_wait(params, given, 2)
+  local object, _, detail = get_default_client()
+  if not object then return errors.before("wait_for_thing_registration_task", detail) end
+  return object:wait_for_thing_registration_task(params, given)
+end
+
+---Call a function again while it fails in a way that another attempt may cure, with the pauses and
+---the bounds that a client has for its own calls (reference 5).
+---@param fn fun(attempt: iot.retry.Attempt): ...  fails with nil, message, detail; `detail.retryable` and
+---`detail.throttled` decide, as in `iot.Error`
+---@param given { max_attempts: integer?, mode: ("standard"|"adaptive")?, timeout: number?,
+---runtime: iot.Runtime? }?  timeout: seconds for all attempts and waits; none
+---@return ...  what fn returned last
+function iot.retry(fn, given)
+  return select(1, require("iot.retry").call(fn, given, 2)) -- no tail call: the level counts this function
+end
+
+---Call a function for each item of a list, for many at a time: calls and waits of this library inside
+---it let the others go on. Within another `iot.map` it works, too. In Lua 5.1 nothing inside may wait
+---across a pcall; failures are values here.
+---@param items any[]
+---@param fn fun(item: any, index: integer): any, string?, any  fails with nil and a message
+---@param given { concurrency: integer? }?  how many at a time; 16
+---@return table results  at each item's index what fn returned first; `n`, how many items there were
+---@return table<integer, iot.MapFailure> failures  at the index of each item that failed or raised
+function iot.map(items, fn, given)
+  local results, failures = require("iot.map").run(items, fn, given, 2)
+  return results, failures
+end
+
+---A display for the option `on_progress` of a wait: a bar on a terminal, else a line now and then.
+---@param stream file*?  io.stderr
+---@return fun(progress: iot.Progress)
+function iot.progress(stream)
+  return require("iot.progress").new(stream)
+end
+
 local request_fields = { method = "string", url = "string", headers = "table", body = "string" }
 local sign_options = {
   credentials = "table", region = "string", service = "string", time = "number",

@@ -163,6 +163,11 @@ local function out_of_time(message, cause)
     "no time was left for another attempt; the last one failed: " .. text)
 end
 
+-- What a time limit ended tells what it had been waiting for.
+local function remember(detail, earlier)
+  if type(detail) == "table" and detail.code == "Timeout" and not detail.cause then detail.cause = earlier end
+end
+
 local function pack(...)
   return { n = select("#", ...), ... }
 end
@@ -174,7 +179,8 @@ end
 ---
 ---Besides what `fn` returned, a run ends with nil, a message and a detail of the code
 ---* Timeout: the next attempt, its delay included, could not begin before the deadline. The last failure is
----  its `cause`, and quoted; where that is a Timeout itself, it is returned instead.
+---  its `cause`, and quoted; where that is a Timeout itself, it is returned instead, with the failure
+---  before it as its `cause`.
 ---* Interrupted: the wait for the first attempt was (adaptive mode). A later wait that is interrupted ends
 ---  with the last failure.
 ---
@@ -190,8 +196,10 @@ function Policy:run(deadline, fn, ...)
   if ending then return not_begun(ending) end
   local results
   repeat
+    local earlier = results and results[3]
     results = pack(fn(attempt, ...))
     ending = conclude(self, run, results[1], results[3])
+    if earlier and ending ~= "success" then remember(results[3], earlier) end
   until ending
   if ending == "deadline" and results[3].code ~= "Timeout" then
     return out_of_time(results[2], results[3])

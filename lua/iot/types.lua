@@ -22,6 +22,11 @@
 ---@field attempts integer?  how many requests were sent
 ---@field retryable boolean  another attempt may succeed
 ---@field throttled boolean  the service asked for fewer requests
+---@field retry_after number?  seconds that it asked to wait
+---@field server_time number?  of the reply, seconds since the epoch
+---@field cause iot.Error?  the last failure before time was up
+---@field quota_exceeded boolean?  not tried again, since too many calls have failed of late
+---@field task iot.Task?  of a wait: the last description
 ---@field body string?  an excerpt, fit to be shown, of a reply that could not be understood
 
 ---@class iot.Credentials
@@ -53,10 +58,12 @@
 ---@field use_dualstack_endpoint boolean?  else AWS_USE_DUALSTACK_ENDPOINT
 ---@field connect_timeout number?  for name, connection and TLS handshake; 3.1
 ---@field read_timeout number?  between two bytes of a reply, or before its first; 60
----@field timeout number?  for a whole call; 120
+---@field timeout number?  for a whole call, its retries included; 120
 ---@field ca_bundle string?  PEM file or hashed directory of the only CAs to trust; else AWS_CA_BUNDLE
 ---@field proxy string?  URL, or "" for none; else http_proxy, https_proxy and no_proxy, as libcurl reads them
 ---@field app_id string?  for the user agent; else AWS_SDK_UA_APP_ID
+---@field retry { mode: ("standard"|"adaptive")?, max_attempts: integer? }?  else AWS_RETRY_MODE and
+---AWS_MAX_ATTEMPTS, the profile's, "standard" and 3
 ---@field runtime iot.Runtime?  who sends and waits; else the one that fits where the call is made
 
 ---@class iot.DeviceOptions
@@ -89,7 +96,7 @@
 ---@class iot.Runtime
 ---@field now fun(): number  seconds since the epoch
 ---@field monotonic fun(): number  seconds of a clock that is never set
----@field sleep fun(seconds: number)
+---@field sleep fun(seconds: number): boolean?  false when an interrupt ended it early
 ---@field random fun(): number  from 0 up to, not including, 1
 ---@field request fun(request: table): table?, string?, table?  a plain HTTP exchange; see csrc/lua_http.c
 ---@field run fun(arguments: string[], seconds: number): table?, string?, table?  a program; see csrc/lua_system.c
@@ -108,6 +115,8 @@
 ---@field trace_id string?
 ---@field number integer  from 1
 ---@field max_attempts integer
+---@field delay number  seconds slept before it
+---@field ttl number?  when its reply will have been given up, seconds since the epoch by the server's clock
 
 ---What a client was made of.
 ---@class iot.Settings
@@ -165,6 +174,25 @@ function Client:describe_thing_registration_task(params, options) end
 ---@return string? message
 ---@return iot.Error? detail
 function Client:start_thing_registration_task(params, options) end
+
+---Wait until a bulk registration task has ended. A failure of kind "waiter" is one of the task or of
+---time. What another attempt may cure is waited out.
+---@param params { taskId: string }
+---@param options iot.WaitOptions?
+---@return iot.Task? task  it is completed
+---@return string? message
+---@return iot.Error? detail
+function Client:wait_for_thing_registration_task(params, options) end
+
+---What went wrong with an item of `iot.map`; `tostring` gives its message.
+---@class iot.MapFailure
+---@field index integer
+---@field item any
+---@field message string
+---@field detail any  what fn returned third: an iot.Error, of this library's calls
+---@field raised boolean?  fn raised an error
+---@field error any  the value that it raised
+---@field traceback string?
 
 ---The same on the default client, which is made on first use from the environment.
 ---@class iot

@@ -10,7 +10,7 @@ local simulator = require "spec.support.simulator"
 local sim, rig
 
 local KINDS = { ProfileNotFound = "configuration", InvalidProfile = "configuration",
-  InvalidConfiguration = "configuration" }
+  InvalidConfiguration = "configuration", Timeout = "timeout" }
 
 describe("credentials fail", function()
   local missing = simulator.missing()
@@ -42,8 +42,8 @@ describe("credentials fail", function()
     local started = core.monotonic()
     local result, message, detail = try(options, call)
     local seconds = core.monotonic() - started
-    failures.check({ kind = KINDS[code] or "credentials", code = code, message = patterns, retryable = false },
-      result, message, detail)
+    failures.check({ kind = KINDS[code] or "credentials", code = code, message = patterns,
+      retryable = code == "Timeout" }, result, message, detail)
     assert.is_true((detail.attempts or 0) == 0, message)
     assert.equal(0, rig:count(credentials_rig.DESCRIBE))
     assert.is_true(seconds >= (case.least or 0) and seconds < (case.seconds or 2),

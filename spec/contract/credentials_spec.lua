@@ -48,7 +48,7 @@ describe("credentials", function()
       assert.same(case.first, names)
       assert.equal(case.source, client.credentials_source)
       assert.matches("^ASIA", first)
-      assert.matches(" m/N" .. (case.features and "," .. case.features or "") .. "$",
+      assert.matches(" m/E,N" .. (case.features and "," .. case.features or "") .. " cfg/",
         credentials_rig.header(entry, "User-Agent"))
 
       rig:advance(seconds - 400) -- there is time

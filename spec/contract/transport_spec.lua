@@ -284,6 +284,7 @@ local CHILD = [[
 -- The failure of a process with these variables, as the triple; and how many descriptors were left.
 local function call_in_child(variables)
   local all = sim:environment()
+  all.AWS_MAX_ATTEMPTS = "1"
   for name, value in pairs(variables) do all[name] = value end
   local detail = {}
   for name, kind, text in child.output(CHILD, all):gmatch "(%w+)\t(%w+)\t([^\n]*)\n" do

@@ -101,7 +101,7 @@ local ROLES = {
     rig.sim:fault { kind = "reply", status = 200, body = "<!DOCTYPE html><html>Please log in<br></html>",
       times = 9 }
   end },
-  { "an STS that never answers", "CredentialsFailed", { "sts", "time" }, function(rig)
+  { "an STS that never answers", "Timeout", { "sts", "time" }, function(rig)
     rig:config(rig:role_profile "source_profile = u" .. rig:user_profile "profile u")
     rig.sim:fault { kind = "delay", seconds = 60, times = 9 }
     return nil, { timeout = 0.3 }
@@ -180,7 +180,7 @@ local PROGRAMS = {
   { "a program that fails", "CredentialsFailed", { "status 3", "the vault is sealed" },
     program "echo the vault is sealed >&2; exit 3" },
   { "a program that is killed", "CredentialsFailed", "signal 9", program "kill -9 $$" },
-  { "a program that hangs", "CredentialsFailed", { "did not end", "input" }, function(rig)
+  { "a program that hangs", "Timeout", { "did not end", "input" }, function(rig)
     rig:config("[default]\ncredential_process = " .. rig:program "sleep 60")
     return nil, { timeout = 0.3 }
   end },
@@ -223,7 +223,7 @@ local MACHINES = {
     rig:use_container()
     return nil, { timeout = 0.3 }
   end },
-  { "a container that never answers", "CredentialsFailed", { "container", "time" }, function(rig)
+  { "a container that never answers", "Timeout", { "container", "time" }, function(rig)
     rig.sim:fault { kind = "delay", seconds = 60, times = 9 }
     rig:use_container()
     return nil, { timeout = 0.3 }

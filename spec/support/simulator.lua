@@ -157,13 +157,14 @@ function Simulator:call(path, document)
   return json.decode(text)
 end
 
----A fresh table of options for iot.new.
+---A fresh table of options for iot.new, with which nothing is tried again: a spec sees each attempt.
 function Simulator:options(overrides)
   local options = {
     region = self.region,
     endpoint = self.endpoint,
     ca_bundle = self.ca_bundle,
     credentials = copy(self.credentials),
+    retry = { max_attempts = 1 },
   }
   for name, value in pairs(overrides or {}) do
     options[name] = value

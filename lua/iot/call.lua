@@ -1,0 +1,132 @@
+---One call: its attempts, each with fresh time, credentials and signature, under one deadline.
+local core = require "iot.core"
+local errors = require "iot.errors"
+local user_agent = require "iot.config.user_agent"
+local variables = require "iot.config.variables"
+
+local calls = {}
+
+-- Kinds of failure that no request can have met.
+local unsent = { validation = true, configuration = true, credentials = true }
+
+-- The path that X-Ray gives a function of AWS Lambda, so that it can end a recursion (reference 8.2).
+local function trace_id()
+  local trace = variables.get("AWS_LAMBDA_FUNCTION_NAME") and variables.get("_X_AMZN_TRACE_ID")
+  return trace and trace:gsub("[^%w%-._~=;:+&%[%]{}\"',]", function(c)
+    return ("%%%02X"):format(c:byte())
+  end)
+end
+
+local function fail(operation, message, facts, attempts)
+  facts.operation = operation
+  facts.attempts = attempts
+  return errors.fail(facts, message)
+end
+
+-- Credentials in time. The first of a provider tell the client, and the service, where they came from.
+-- A failure is nil, the reason, the code and, for a Timeout, its cause.
+local function find_credentials(state, deadline)
+  local record, provider, code = state.credentials:get(deadline)
+  if record and state.provider ~= provider then
+    state.provider = provider
+    state.view.credentials_source = provider.name
+    state.user_agents = {}
+  end
+  if record or state.runtime.monotonic() < deadline then return record, provider, code end
+  local _, message, cause = errors.fail({ code = code }, provider)
+  return nil, "no time was left to find credentials: " .. message, "Timeout", cause
+end
+
+-- The text depends on the provider that has the credentials, and on who calls.
+local function user_agent_for(state, call)
+  local kind = call.waiter and "waiter" or "plain"
+  if not state.user_agents[kind] then
+    state.user_agents[kind] = user_agent.build {
+      credentials_feature = state.provider.feature,
+      custom_endpoint = state.settings.custom_endpoint,
+      app_id = state.settings.app_id,
+      retry_mode = state.settings.retry.mode,
+      waiter = call.waiter,
+    }
+  end
+  return state.user_agents[kind]
+end
+
+local function tell(state, call, attempt, started, status, code)
+  if not state.on_event then return end
+  state.on_event {
+    operation = call.operation, attempt = attempt.number, status = status, code = code,
+    duration = state.runtime.monotonic() - started, delay = attempt.delay,
+    credentials_source = state.view.credentials_source,
+  }
+end
+
+-- When the reply will have been given up, by the server's clock as the last reply told it (reference 8.2).
+local function time_to_live(state, call)
+  return call.server_offset and state.runtime.now() + call.server_offset + state.settings.read_timeout
+end
+
+-- Whether a refusal may be cured by what the client can change for the next attempt: the clock, or
+-- other credentials, once.
+local function can_cure(state, call, attempt, detail)
+  if detail.kind ~= "service" then return false end
+  if state.clock_skew:correct(attempt.time, detail) then return true end
+  if call.renewed or not detail.code:find "^ExpiredToken" then return false end
+  call.renewed = true
+  return state.credentials:refuse(attempt.credentials)
+end
+
+-- One signed attempt; fails as the operation does.
+local function try(attempt, state, call)
+  local runtime, operation = state.runtime, call.operation
+  local record, reason, code, cause = find_credentials(state, call.deadline)
+  if not record then return fail(operation, reason, { code = code, cause = cause }, attempt.number - 1) end
+  local started = runtime.monotonic()
+  attempt.invocation_id, attempt.trace_id = call.invocation_id, call.trace_id
+  attempt.credentials, attempt.user_agent = record, user_agent_for(state, call)
+  attempt.time, attempt.ttl = runtime.now() + state.clock_skew.offset, time_to_live(state, call)
+  attempt.timeout = call.deadline - started
+  if attempt.timeout <= 0 then
+    return fail(operation, "no time was left for the request", { code = "Timeout" }, attempt.number - 1)
+  end
+  -- With a result comes the status of HTTP, with a failure its message and facts.
+  local result, message, facts = runtime.send(state.native, operation, call.params, attempt)
+  if result then
+    tell(state, call, attempt, started, message)
+    return result
+  elseif not facts.kind and unsent[errors.codes[facts.code].kind] then
+    return fail(operation, message, facts, attempt.number - 1)
+  end
+  tell(state, call, attempt, started, facts.status, facts.code)
+  call.server_offset = facts.server_time and facts.server_time - runtime.now()
+  local _, text, detail = fail(operation, message, facts, attempt.number)
+  detail.retryable = detail.retryable or can_cure(state, call, attempt, detail)
+  return nil, text, detail
+end
+
+---Make one call, whose arguments have been checked.
+---@param state table  of the client; see client.lua
+---@param operation string
+---@param params table
+---@param timeout number?  seconds; else the client's
+---@param waiter boolean?  it is a poll of a wait
+---@return table? result
+---@return string? message
+---@return iot.Error? detail
+function calls.run(state, operation, params, timeout, waiter)
+  local valid, message, facts = state.native:validate(operation, params)
+  if not valid then return fail(operation, message, facts, 0) end
+  local id
+  id, message, facts = core.uuid()
+  if not id then return fail(operation, message, facts, 0) end
+  local call = {
+    operation = operation, params = params, waiter = waiter, invocation_id = id, trace_id = trace_id(),
+    deadline = state.runtime.monotonic() + (timeout or state.settings.timeout),
+  }
+  local result, detail
+  result, message, detail = state.retry:run(call.deadline, try, state, call)
+  if result == nil and not detail.operation then return errors.before(operation, detail) end
+  return result, message, detail
+end
+
+return calls
