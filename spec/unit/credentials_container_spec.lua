@@ -243,22 +243,55 @@ describe("a container that does not answer well", function()
       local provider, http = task(case[2], { [HEADER] = AUTHORIZATION })
       assert_failure("CredentialsFailed", case[3], provider.fetch())
       assert.equal(case[4], #http.requests)
-      assert.same(case[4] == 3 and { 1, 1 } or {}, http.slept)
+      assert.same(case[4] == 3 and { 0.5, 0.5 } or {}, http.slept)
     end)
   end
 
   it("may recover", function()
     local provider, http = task { fake_http.failure("ConnectionLost", "gone"), "{", BODY }
     assert.same(RECORD, provider.fetch())
-    assert.same({ 1, 1 }, http.slept)
+    assert.same({ 0.5, 0.5 }, http.slept)
+  end)
+
+  it("is left alone for up to a second between two tries", function()
+    local provider, http = task { status = 503 }
+    function http.runtime.random() return 1 - 2 ^ -53 end
+    assert_failure("CredentialsFailed", "503", provider.fetch())
+    for i = 1, 2 do assert.is_true(http.slept[i] > 0.9 and http.slept[i] < 1) end
+  end)
+
+  it("is asked once a fetch when it has failed for long, and more often again after it has recovered", function()
+    local provider, http = task { status = 500 }
+    for _ = 1, 100 do assert_failure("CredentialsFailed", "500", provider.fetch()) end
+    local before = #http.requests
+    assert_failure("CredentialsFailed", "500", provider.fetch())
+    assert.equal(before + 1, #http.requests)
+
+    local answer
+    provider, http = task(function() return answer end)
+    answer = { status = 500 }
+    for _ = 1, 100 do provider.fetch() end
+    answer = { body = BODY }
+    for _ = 1, 30 do assert.same(RECORD, provider.fetch()) end
+    answer = { status = 500 }
+    before = #http.requests
+    provider.fetch()
+    assert.equal(before + 3, #http.requests)
+  end)
+
+  it("is not asked again when the wait was interrupted", function()
+    local provider, http = task { status = 500 }
+    function http.runtime.sleep() return false end
+    assert_failure("CredentialsFailed", "500", provider.fetch())
+    assert.equal(1, #http.requests)
   end)
 
   it("does not hold up a call beyond its deadline", function()
     local provider, http = task { status = 500 }
     local started = http.runtime.clock
-    assert_failure("CredentialsFailed", "500", provider.fetch(started + 1.5))
+    assert_failure("CredentialsFailed", "500", provider.fetch(started + 0.8))
     assert.equal(2, #http.requests)
-    assert.is_true(http.runtime.clock <= started + 1.5)
+    assert.is_true(http.runtime.clock <= started + 0.8)
 
     provider, http = task { delay = 60 }
     started = http.runtime.clock

@@ -299,6 +299,24 @@ describe("a request to STS", function()
     assert_failed("no time was left", context, nil, context.runtime.clock)
   end)
 
+  it("is not tried again when the wait was interrupted", function()
+    local context = support.context { unavailable() }
+    function context.runtime.sleep() return false end
+    assert_failed("http status 503", context)
+    assert.equal(1, #context.runtime.requests)
+  end)
+
+  it("is tried less often by a provider whose requests keep failing", function()
+    local answers = {}
+    for i = 1, 300 do answers[i] = unavailable() end
+    local context = support.context(answers)
+    local policy = sts.policy(context.runtime)
+    for _ = 1, 100 do assert.is_nil((sts.assume_role(context, source(), step(), nil, policy))) end
+    local before = #context.runtime.requests
+    assert.is_nil((sts.assume_role(context, source(), step(), nil, policy)))
+    assert.equal(before + 1, #context.runtime.requests)
+  end)
+
   it("is not tried again when the wait would pass the deadline", function()
     local context = support.context { unavailable() }
     assert_failed("http status 503", context, nil, context.runtime.clock + 0.01)

@@ -430,6 +430,28 @@ describe("a request for a token", function()
     assert.equal(1, #rig.requests)
   end)
 
+  it("is sent once when the wait for another is interrupted", function()
+    function rig.runtime.sleep() return false end
+    rig:answers { status = 503 }
+    assert.equal(503, send().status)
+    assert.equal(1, #rig.requests)
+  end)
+
+  it("gives its last answer when there is no time for another", function()
+    rig:answers { status = 429 }
+    assert.equal(429, send(0.1).status)
+    assert.equal(1, #rig.requests)
+  end)
+
+  it("is not sent when it cannot be made", function()
+    local response, message = token_cache.send(rig:context({}), "the spec", function()
+      return nil, "no proof"
+    end, rig.runtime.clock + 20)
+    assert.is_nil(response)
+    assert.equal("no proof", message)
+    assert.equal(0, #rig.requests)
+  end)
+
   it("has a deadline when the caller gives none", function()
     assert.equal(7, token_cache.deadline(rig.runtime, 7))
     assert.equal(rig.runtime.clock + 30, token_cache.deadline(rig.runtime, nil))

@@ -1,6 +1,7 @@
 ---Credentials of a container: ECS tasks, EKS pod identities and what speaks like them (reference 7.10).
 local core = require "iot.core"
 local exchange = require "iot.credentials.exchange"
+local retry = require "iot.retry"
 local variables = require "iot.config.variables"
 
 local container = {}
@@ -14,8 +15,11 @@ local ecs = "http://169.254.170.2"
 
 -- Seconds.
 local connect_timeout, read_timeout = 2, 5
-local attempts, pause = 3, 1
 local max_token = 64 * 1024
+
+-- Three tries, up to a second apart.
+local parameters = setmetatable({ transient_scale = 1, throttling_scale = 1, max_backoff = 1 },
+  { __index = retry.parameters["2.1"] })
 
 -- Where plain HTTP may go besides 127.0.0.0/8, in the spellings that people and resolvers use.
 local plain_addresses = {
@@ -123,42 +127,40 @@ end
 
 local final = { DeadlinePassed = true, CertificateInvalid = true, InvalidCABundle = true, InvalidParameter = true }
 
--- The record; else why not, and whether another attempt may help.
-local function attempt(context, source, deadline)
+local function failed(message, code, retryable)
+  return nil, message, { code = code, retryable = retryable, throttled = code == "429" }
+end
+
+-- The record; else why not, and for a retry what it must know.
+local function attempt(_, context, source, deadline)
   local token, message = read_token()
-  if not token then return nil, message, false end
+  if not token then return nil, message end
   local response, code
   response, message, code = send(context, source.url, token, deadline)
   if not response then
-    return nil, "the container's credential service cannot be asked: " .. message, not final[code]
+    return failed("the container's credential service cannot be asked: " .. message, code, not final[code])
   end
   local prefix = "the container's credential service answered with "
   local status = response.status
   if status ~= 200 then
-    return nil, prefix .. exchange.refusal(response, token), status >= 500 or status == 429 or status == 408
+    return failed(prefix .. exchange.refusal(response, token), tostring(status),
+      status >= 500 or status == 429 or status == 408)
   end
   local document, reason = exchange.decode(response)
-  if not document then return nil, prefix .. reason, true end
+  if not document then return failed(prefix .. reason, "MalformedResponse", true) end
   local record
   record, reason = exchange.record(document, "Token", {})
-  if not record then return nil, prefix .. "incomplete credentials: " .. reason, true end
-  return record
+  if record then return record end
+  return failed(prefix .. "incomplete credentials: " .. reason, "MalformedResponse", true)
 end
 
-local function fetch(context, source, deadline)
-  local runtime = context.runtime
+local function fetch(context, source, policy, deadline)
   if source.name then
-    local allowed, message = check_name(runtime, source.name)
+    local allowed, message = check_name(context.runtime, source.name)
     if not allowed then return nil, message, "CredentialsFailed" end
   end
-  local record, message, again
-  for i = 1, attempts do
-    record, message, again = attempt(context, source, deadline)
-    if record then return record end
-    local in_time = not deadline or runtime.monotonic() + pause < deadline
-    if i == attempts or not again or not in_time then break end
-    runtime.sleep(pause)
-  end
+  local record, message = policy:run(deadline, attempt, context, source, deadline)
+  if record then return record end
   return nil, message, "CredentialsFailed"
 end
 
@@ -169,10 +171,11 @@ end
 function container.new(context)
   local source, message, code = resolve_uri(context.runtime)
   if not source then return nil, message, code end
+  local policy = retry.new { runtime = context.runtime, parameters = parameters }
   return {
     name = "container",
     feature = "z", -- of the user agent (reference 8.1)
-    fetch = function(deadline) return fetch(context, source, deadline) end,
+    fetch = function(deadline) return fetch(context, source, policy, deadline) end,
   }
 end
 

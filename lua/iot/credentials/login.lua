@@ -84,7 +84,7 @@ local function merge(document, reply, now)
   return token_cache.merge(document, changes)
 end
 
-local function refresh(context, token, deadline)
+local function refresh(context, policy, token, deadline)
   local document, runtime = token.document, context.runtime
   local base, reason = context.endpoint_for("signin")
   if not base then return nil, reason end
@@ -99,7 +99,7 @@ local function refresh(context, token, deadline)
     if not proof then return nil, why end
     local headers = { { "Content-Type", "application/json" }, { "DPoP", proof } }
     return { method = "POST", url = url, headers = headers, body = body }
-  end, deadline)
+  end, deadline, policy)
   if not response then return nil, message end
   local reply
   reply, message = token_cache.decode(server, response, meanings)
@@ -124,6 +124,7 @@ function login.new(context)
   local hash
   hash, message = core.sha256(session)
   if not hash then return nil, message, "InvalidConfiguration" end
+  local policy = token_cache.policy(context.runtime)
   local tokens = token_cache.new {
     runtime = context.runtime,
     path = ("%s/%s.json"):format(folder, hash),
@@ -131,7 +132,7 @@ function login.new(context)
     advice = "log in with: aws login --profile " .. name,
     parse = parse,
     refreshable = function() return true end,
-    refresh = function(token, deadline) return refresh(context, token, deadline) end,
+    refresh = function(token, deadline) return refresh(context, policy, token, deadline) end,
   }
 
   local function fetch(deadline)

@@ -328,6 +328,7 @@ function profile.new(context)
     if not ok then return nil, in_profile(data, steps[i], message), "InvalidProfile" end
   end
 
+  local policy = sts.policy(context.runtime)
   -- From the base outward; each role is assumed with the credentials of the one before.
   local function fetch(deadline)
     local record, reason, why = provider.fetch(deadline)
@@ -336,7 +337,7 @@ function profile.new(context)
         return nil, in_profile(data, steps[i - 1], tostring(reason)),
           why == "InvalidCredentials" and why or "CredentialsFailed"
       elseif i <= #steps then
-        record, reason, why = sts.assume_role(context, record, steps[i], deadline)
+        record, reason, why = sts.assume_role(context, record, steps[i], deadline, policy)
       end
     end
     return record

@@ -129,7 +129,7 @@ local function refresh(context, settings, token, deadline)
   if not body then return nil, reason end
   local response, message = token_cache.send(context, oidc, function()
     return { method = "POST", url = url, headers = { { "Content-Type", "application/json" } }, body = body }
-  end, deadline)
+  end, deadline, settings.policy)
   if not response then return nil, message end
   local reply
   reply, message = token_cache.decode(oidc, response, refresh_meanings)
@@ -167,7 +167,7 @@ local function role_credentials(context, settings, token, deadline)
   local response, message = token_cache.send(context, portal, function()
     local headers = { { "x-amz-sso_bearer_token", token.access_token }, { "Accept", "application/json" } }
     return { method = "GET", url = url, headers = headers }
-  end, deadline)
+  end, deadline, settings.policy)
   if not response then return nil, message, "CredentialsFailed" end
   local reply, code
   reply, message, code = token_cache.decode(portal, response, role_meanings)
@@ -193,6 +193,7 @@ function sso.new(context)
   if not hash then return nil, message, "InvalidConfiguration" end
   settings.advice = "log in with: aws sso login --profile " .. settings.name
   local runtime = context.runtime
+  settings.policy = token_cache.policy(runtime)
   local tokens = token_cache.new {
     runtime = runtime,
     path = ("%s/%s.json"):format(folder, hash),

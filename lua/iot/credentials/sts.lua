@@ -2,12 +2,12 @@
 local core = require "iot.core"
 local errors = require "iot.errors"
 local excerpt = require "iot.credentials.excerpt"
+local retry = require "iot.retry"
 local xml = require "iot.credentials.xml"
 
 local sts = {}
 
 local version = "2011-06-15"
-local max_attempts = 3
 local attempt_timeout = 15 -- seconds, where the deadline leaves more
 
 -- What a reader can do about an error of the service.
@@ -105,7 +105,7 @@ local function text_of(document, pattern, ...)
   return text and text:match(pattern)
 end
 
--- What is wrong, and whether another attempt may succeed.
+-- The failure that a reply tells of.
 local function read_error(reply, call)
   local document = xml.parse(reply.body or "")
   if document and document.name ~= "ErrorResponse" then document = nil end
@@ -121,51 +121,50 @@ local function read_error(reply, call)
     kind = "service", operation = call.action, code = code or tostring(reply.status), status = reply.status,
     request_id = quoted("^%s*([%w-]+)%s*$", "RequestId"),
   }, text)
-  return message, detail.retryable or code == "IDPCommunicationError" or reply.status >= 500
+  detail.retryable = detail.retryable or code == "IDPCommunicationError" or reply.status >= 500
+  return nil, message, detail
 end
 
--- One attempt: the reply, or what is wrong and whether another one may succeed.
-local function attempt(context, url, call, timeout)
+-- The reply; else the failure.
+local function exchange_once(context, url, call, timeout)
   local headers, message = headers_of(context, url, call)
-  if not headers then return nil, message, false end
+  if not headers then return nil, message end
   local reply, reason, facts = context.runtime.request {
     url = url, method = "POST", headers = headers, body = call.body, timeout = timeout,
     connect_timeout = context.connect_timeout, ca_bundle = context.ca_bundle, proxy = context.proxy,
   }
-  if not reply then
-    local known = errors.codes[facts and facts.code]
-    return nil, ("%s: STS was not reached: %s"):format(call.action, reason), known and known.retryable or false
-  elseif reply.status ~= 200 then
-    return nil, read_error(reply, call)
+  if reply and reply.status == 200 then
+    return reply
+  elseif reply then
+    return read_error(reply, call)
   end
-  return reply
+  message = "STS was not reached: " .. reason
+  if not (facts and errors.codes[facts.code]) then return nil, call.action .. ": " .. message end
+  return errors.fail({ code = facts.code, operation = call.action }, message)
 end
 
--- A short wait before the next attempt, if there is time for it and for that attempt.
-local function pause(runtime, number, deadline)
-  local seconds = 0.25 * 2 ^ (number - 1) * (0.5 + 0.5 * runtime.random())
-  if deadline and runtime.monotonic() + seconds >= deadline then return false end
-  runtime.sleep(seconds)
-  return true
+local function attempt(_, context, url, call, deadline)
+  local left = deadline and deadline - context.runtime.monotonic() or attempt_timeout
+  local reply, message, detail = exchange_once(context, url, call, math.min(left, attempt_timeout))
+  if detail and call.once then detail.retryable = false end
+  return reply, message, detail
+end
+
+---How the requests of a provider are retried.
+---@param runtime iot.Runtime
+---@return iot.retry.Policy
+function sts.policy(runtime)
+  return retry.new { runtime = runtime }
 end
 
 local function send(context, call, deadline)
-  local runtime = context.runtime
   local endpoint, reason = context.endpoint_for("sts")
   if not endpoint then return nil, "no endpoint of STS is known: " .. tostring(reason) end
   if not context.region then return nil, "STS needs a region: set the option region, or AWS_REGION" end
   local url = endpoint:gsub("/$", "") .. "/"
-  local message
-  local most = call.once and 1 or max_attempts
-  for number = 1, most do
-    local left = deadline and deadline - runtime.monotonic() or attempt_timeout
-    if left <= 0 then return nil, message or call.action .. ": no time was left for the request to STS" end
-    local reply, may_succeed
-    reply, message, may_succeed = attempt(context, url, call, math.min(left, attempt_timeout))
-    if reply then return reply end
-    if not may_succeed or number == most or not pause(runtime, number, deadline) then break end
-  end
-  return nil, message
+  local policy = call.policy or sts.policy(context.runtime)
+  local reply, message = policy:run(deadline, attempt, context, url, call, deadline)
+  return reply, message
 end
 
 local function read_record(reply, action)
@@ -228,10 +227,11 @@ end
 ---@param source iot.Credentials
 ---@param step iot.sts.Step
 ---@param deadline number?  of runtime.monotonic()
+---@param policy iot.retry.Policy?  of the provider; one for this call
 ---@return iot.Credentials? record
 ---@return string? message
 ---@return string? code
-function sts.assume_role(context, source, step, deadline)
+function sts.assume_role(context, source, step, deadline, policy)
   local ok, message = sts.check(context, step)
   if not ok then return nil, message, "InvalidCredentials" end
   local fields = fields_of(context, "AssumeRole", step)
@@ -244,7 +244,7 @@ function sts.assume_role(context, source, step, deadline)
     fields[#fields + 1] = { "TokenCode", code }
   end
   return exchange(context, step, {
-    action = "AssumeRole", fields = fields, source = source,
+    action = "AssumeRole", fields = fields, source = source, policy = policy,
     once = step.mfa_serial ~= nil, -- a code is good for one attempt
     secrets = { source.secret_access_key, source.session_token },
   }, deadline)
@@ -255,16 +255,18 @@ end
 ---@param step iot.sts.Step
 ---@param token string
 ---@param deadline number?  of runtime.monotonic()
+---@param policy iot.retry.Policy?  of the provider; one for this call
 ---@return iot.Credentials? record
 ---@return string? message
 ---@return string? code
-function sts.assume_role_with_web_identity(context, step, token, deadline)
+function sts.assume_role_with_web_identity(context, step, token, deadline, policy)
   local ok, message = sts.check(context, step)
   if not ok then return nil, message, "InvalidCredentials" end
   local fields = fields_of(context, "AssumeRoleWithWebIdentity", step)
   fields[#fields + 1] = { "WebIdentityToken", token }
-  return exchange(context, step,
-    { action = "AssumeRoleWithWebIdentity", fields = fields, secrets = { token } }, deadline)
+  return exchange(context, step, {
+    action = "AssumeRoleWithWebIdentity", fields = fields, policy = policy, secrets = { token },
+  }, deadline)
 end
 
 return sts

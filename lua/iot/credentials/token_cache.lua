@@ -3,6 +3,7 @@
 local core = require "iot.core"
 local errors = require "iot.errors"
 local excerpt = require "iot.credentials.excerpt"
+local retry = require "iot.retry"
 local variables = require "iot.config.variables"
 
 local token_cache = {}
@@ -13,7 +14,6 @@ local refresh_interval = 30 -- seconds between two attempts to refresh
 local max_lifetime = 366 * 86400 -- seconds; a longer one would be no date that os.date can write
 local fetch_limit = 30 -- seconds for a fetch without a deadline
 local request_limit = 10 -- seconds for one request
-local max_attempts = 3
 
 -- Files ----------------------------------------------------------------------------------------
 
@@ -82,18 +82,36 @@ function token_cache.deadline(runtime, deadline)
   return deadline or runtime.monotonic() + fetch_limit
 end
 
-local function is_transient(response, facts)
-  if response then return response.status == 429 or response.status >= 500 end
-  local known = errors.codes[facts and facts.code]
-  return known ~= nil and known.retryable
+---How the requests of a provider are retried.
+---@param runtime iot.Runtime
+---@return iot.retry.Policy
+function token_cache.policy(runtime)
+  return retry.new { runtime = runtime }
 end
 
--- Sleep before another attempt, unless that would take what is left.
-local function pause(runtime, attempt, deadline)
-  local seconds = runtime.random() * 0.2 * 2 ^ attempt
-  if runtime.monotonic() + seconds >= deadline then return false end
-  runtime.sleep(seconds)
-  return true
+-- One exchange; the facts of a request that could not be built are false.
+local function exchange(context, build, deadline)
+  local request, reason = build()
+  if not request then return nil, reason, false end
+  request.timeout = math.min(deadline - context.runtime.monotonic(), request_limit)
+  request.connect_timeout = context.connect_timeout
+  request.ca_bundle = context.ca_bundle
+  request.proxy = context.proxy
+  return context.runtime.request(request)
+end
+
+-- The same for a retry, to which a refusal that stays one is a success.
+local function judge(response, message, facts)
+  if response then
+    if response.status ~= 429 and response.status < 500 then return true end
+    local _, text, detail = errors.fail(
+      { kind = "service", code = tostring(response.status), status = response.status }, "")
+    detail.retryable = true
+    return nil, text, detail
+  elseif facts and errors.codes[facts.code] then
+    return errors.fail({ code = facts.code }, message)
+  end
+  return nil, message
 end
 
 ---Send a request, again when that may help.
@@ -101,26 +119,18 @@ end
 ---@param server string  for messages
 ---@param build fun(): table?, string?  makes the request; called for each attempt, as a proof is good for one
 ---@param deadline number  of the runtime's monotonic clock
+---@param policy iot.retry.Policy?  of the provider; one for this request
 ---@return table? response  of any status
 ---@return string? message
-function token_cache.send(context, server, build, deadline)
-  local runtime = context.runtime
-  local response, message, facts
-  for attempt = 1, max_attempts do
-    local left = deadline - runtime.monotonic()
-    if left <= 0 then break end
-    local request, reason = build()
-    if not request then return nil, reason end
-    request.timeout = math.min(left, request_limit)
-    request.connect_timeout = context.connect_timeout
-    request.ca_bundle = context.ca_bundle
-    request.proxy = context.proxy
-    response, message, facts = runtime.request(request)
-    if not is_transient(response, facts) or attempt == max_attempts or not pause(runtime, attempt, deadline) then
-      break
-    end
-  end
+function token_cache.send(context, server, build, deadline, policy)
+  local response, message, facts -- of the last exchange
+  policy = policy or token_cache.policy(context.runtime)
+  policy:run(deadline, function()
+    response, message, facts = exchange(context, build, deadline)
+    return judge(response, message, facts)
+  end)
   if response then return response end
+  if facts == false then return nil, message end
   return nil, ("the request to %s failed: %s"):format(server, message or "no time was left for it")
 end
 

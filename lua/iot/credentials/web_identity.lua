@@ -22,10 +22,11 @@ end
 
 -- The file is read on every fetch: tokens are replaced before they expire.
 local function new_provider(context, step, feature, source)
+  local policy = sts.policy(context.runtime)
   local function fetch(deadline)
     local token, message = read_token(step.web_identity_token_file, source)
     if not token then return nil, message, "CredentialsFailed" end
-    return sts.assume_role_with_web_identity(context, step, token, deadline)
+    return sts.assume_role_with_web_identity(context, step, token, deadline, policy)
   end
   return { name = "web_identity", feature = feature, fetch = fetch }
 end
