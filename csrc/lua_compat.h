@@ -7,11 +7,20 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <lualib.h> /* LUA_FILEHANDLE, before 5.2 */
 
 #if LUA_VERSION_NUM >= 502
 #define liot_rawlen(L, index) lua_rawlen(L, index)
 #else
 #define liot_rawlen(L, index) lua_objlen(L, index)
+#endif
+
+/* The FILE of a Lua file, NULL when that is closed; `handle` is its userdata. */
+#if LUA_VERSION_NUM >= 502
+#define liot_stream(handle) \
+  (((luaL_Stream *)(handle))->closef ? ((luaL_Stream *)(handle))->f : NULL)
+#else
+#define liot_stream(handle) (*(FILE **)(handle))
 #endif
 
 /* Integers are a subtype from 5.3 on; before, every number is a float. */

@@ -90,7 +90,7 @@ end
 -- Each file may include its own layer and those below.
 local layers = {
   buffer = 1, status = 1,
-  crypto = 2, clock = 2, uri = 2, trust = 2, file = 3, process = 3,
+  crypto = 2, clock = 2, uri = 2, trust = 2, terminal = 2, file = 3, process = 3,
   sigv4 = 3,
   request = 4, reply = 4,
   operations = 5, http = 5,
