@@ -118,10 +118,11 @@ deps: ## Install what is missing to build and test (Debian, Ubuntu), else name i
 
 # --- Try and test ------------------------------------------------------------------------------
 
-demo: deps ## Describe a task of the simulator: needs no AWS account
+demo: deps ## Run tasks of the simulator to their ends: needs no AWS account
 	@echo "building iot for $(LUA) ..."
 	+@$(SUBMAKE) all >/dev/null
-	@$(ENVIRONMENT) spec/simulator/run $(LUA) spec/examples/describe.lua
+	@$(ENVIRONMENT) spec/simulator/run sh -c \
+	  '"$$LUA" spec/examples/describe.lua && echo && exec "$$LUA" spec/examples/wait.lua'
 
 simulator: deps ## Run the simulator in the foreground; it prints how to use it
 	@$(ENVIRONMENT) spec/simulator/run
