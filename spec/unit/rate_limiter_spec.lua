@@ -247,16 +247,6 @@ describe("a token of the limiter", function()
     end
   end)
 
-  -- A clock that is asked again at once, or that was read late by another coroutine.
-  it("does not come or go by a time that was read before the last one", function()
-    local limiter = throttled_at(100)
-    limiter:acquire(101)
-    limiter:acquire(100.5)
-    assert.is_true(limiter.capacity >= 0)
-    assert.is_true(limiter:acquire(101) >= 0)
-    assert.equal(0, limiter:acquire(103))
-  end)
-
   it("is granted after the wait that was told, as often as one asks", function()
     local limiter, time = throttled_at(0.1), 0.1
     for index = 1, 500 do
