@@ -852,3 +852,44 @@ describe("retry.call", function()
     assert.matches("retry_spec%.lua:" .. line .. ": ", message)
   end)
 end)
+
+describe("iot.retry", function()
+  local iot = require "iot"
+
+  before_each(function() environment.replace() end)
+  after_each(environment.restore)
+
+  it("is that", function()
+    local runtime = new_runtime()
+    local outcome = sequence(500, 400, 200)
+    assert.same({ status = 200 }, (iot.retry(outcome, { runtime = runtime })))
+    assert.near(2.05, runtime.slept, NOISE)
+    assert.same({ 1, nil, 3 }, { iot.retry(function() return 1, nil, 3 end) })
+  end)
+
+  it("blames the line that misused it", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local ok, message = pcall(function() local x = iot.retry(print, { typo = 1 }) return x end)
+    assert.is_false(ok)
+    assert.matches("unit/retry_spec%.lua:" .. line .. ": .*'typo'", message)
+  end)
+
+  it("makes a call of a client again", function()
+    local runtime = new_runtime()
+    local calls = 0
+    local sender = environment.runtime(function()
+      calls = calls + 1
+      if calls < 3 then return nil, "down", { kind = "service", code = "500", status = 500 } end
+      return { taskId = "task" }
+    end)
+    local client = assert(iot.new {
+      region = "us-east-1", runtime = sender, retry = { max_attempts = 1 },
+      credentials = { access_key_id = "AKIDEXAMPLE", secret_access_key = "SECRET" },
+    })
+    local task = assert(iot.retry(function()
+      return client:describe_thing_registration_task { taskId = "task" }
+    end, { runtime = runtime }))
+    assert.same({ "task", 3 }, { task.taskId, calls })
+    assert.near(0.15, runtime.slept, NOISE)
+  end)
+end)
