@@ -72,12 +72,12 @@ local CASES = {
   { what = "bodies cut short", meets = { TRUNCATED, TRUNCATED, TRUNCATED }, delays = { 0.05, 0.1 },
     failure = { kind = "transport", retryable = true } },
   { what = "connections that end", meets = { CLOSED, CLOSED, OK }, delays = { 0.05, 0.1 } },
-  { what = "a reply that is slow", meets = { SLOW, OK }, delays = { 0.05 }, options = { read_timeout = 0.3 } },
+  { what = "a reply that is slow", meets = { SLOW, OK }, delays = { 0.05 }, options = { read_timeout = 0.5 } },
   { what = "replies that are slow", meets = { SLOW, SLOW, SLOW }, delays = { 0.05, 0.1 },
-    options = { read_timeout = 0.3 }, failure = { kind = "timeout", retryable = true } },
+    options = { read_timeout = 0.5 }, failure = { kind = "timeout", retryable = true } },
   { what = "a reply that is slow, but not too slow", meets = { { { kind = "delay", seconds = 0.05 }, status = 200 } },
     delays = {} },
-  { what = "a reply that stops", meets = { STALLED, OK }, delays = { 0.05 }, options = { read_timeout = 0.3 } },
+  { what = "a reply that stops", meets = { STALLED, OK }, delays = { 0.05 }, options = { read_timeout = 0.5 } },
   { what = "one of each", meets = { RESET, TRUNCATED, INTERNAL, THROTTLED, OK }, delays = { 0.05, 0.1, 0.2, 8 },
     options = { retry = { max_attempts = 5 } } },
 
@@ -324,9 +324,9 @@ describe("retries", function()
 
   -- What each attempt says of itself ---------------------------------------------------------
 
-  -- Whether a time as X-Amz-Date has it is that of a moment, give or take two seconds.
+  -- Whether a time as X-Amz-Date has it is that of a moment, give or take three seconds.
   local function is_about(text, seconds)
-    for off = -2, 2 do
+    for off = -3, 3 do
       if os.date("!%Y%m%dT%H%M%SZ", math.floor(seconds) + off) == text then return true end
     end
     return false
