@@ -211,6 +211,7 @@ end
 
 ---@type iot.Schema
 local call_options = { max_attempts = "number", mode = "string", timeout = "number", runtime = "table" }
+local runtime_functions = { "monotonic", "sleep", "random" }
 
 local function check_options(given, level)
   if given ~= nil then options.check_argument("retry", "options", given, "table", level + 1) end
@@ -221,6 +222,11 @@ local function check_options(given, level)
     error("bad option 'max_attempts' to 'retry' (an integer from 1 expected)", level + 1)
   elseif mode and mode ~= "standard" and mode ~= "adaptive" then
     error("bad option 'mode' to 'retry' (standard or adaptive expected)", level + 1)
+  end
+  for _, name in ipairs(checked.runtime and runtime_functions or {}) do
+    if type(checked.runtime[name]) ~= "function" then
+      error(("bad option 'runtime' to 'retry' (it has no function '%s')"):format(name), level + 1)
+    end
   end
   checked.max_attempts = most and math.floor(most)
   return checked
