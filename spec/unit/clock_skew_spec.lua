@@ -124,6 +124,16 @@ describe("a wrong clock", function()
     it("is not corrected where the server's is not known: " .. code, function() assert_not_corrected(code, nil) end)
   end
 
+  it("is corrected by a definite code whatever the status, which may be one that is retried anyhow", function()
+    function answer()
+      if #times > 1 then return {} end
+      return nil, "too late", { kind = "service", code = "RequestExpired", status = 503, server_time = WALL + HOUR }
+    end
+    assert(describe_task(new()))
+    assert.equal(2, #times)
+    assert.near(runtime.wall + HOUR, times[2], 1e-6)
+  end)
+
   it("is not corrected by a failure that is retried anyhow", function()
     for _, facts in ipairs {
       { kind = "service", code = "InternalFailureException", status = 500 },

@@ -501,6 +501,15 @@ describe("a deadline", function()
     assert.equal(0, runtime.slept)
   end)
 
+  -- Where a program fails with one and the same table, that must not become its own cause.
+  it("leaves a detail without a loop", function()
+    local policy = policy_of {}
+    local shared = { code = "Timeout", retryable = true, throttled = false }
+    local _, _, detail = policy:run(nil, function() return nil, "again", shared end)
+    assert.equal(shared, detail)
+    assert.not_equal(shared, detail.cause)
+  end)
+
   it("does not cover up a failure that is final", function()
     for _, case in ipairs { { {}, 404 }, { { max_attempts = 1 }, 500 } } do
       local results, details = run(0.01, case[1], case[2])
