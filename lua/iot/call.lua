@@ -100,7 +100,7 @@ local function try(attempt, state, call)
   tell(state, call, attempt, started, facts.status, facts.code)
   call.server_offset = facts.server_time and facts.server_time - runtime.now()
   local _, text, detail = fail(operation, message, facts, attempt.number)
-  detail.retryable = detail.retryable or can_cure(state, call, attempt, detail)
+  detail.retryable = can_cure(state, call, attempt, detail) or detail.retryable
   return nil, text, detail
 end
 

@@ -76,10 +76,11 @@ function iot.map(items, fn, given)
 end
 
 ---A display for the option `on_progress` of a wait: a bar on a terminal, else a line now and then.
----@param stream file*?  io.stderr
+---@param stream file*?  or what else has a method `write`; io.stderr
 ---@return fun(progress: iot.Progress)
 function iot.progress(stream)
-  return require("iot.progress").new(stream)
+  local display = require("iot.progress").new(stream, nil, 2)
+  return display
 end
 
 local request_fields = { method = "string", url = "string", headers = "table", body = "string" }

@@ -34,7 +34,7 @@ end
 function rate_limiter.new(time)
   return setmetatable({
     enabled = false, measured = 0, fill_rate = min_fill_rate, max_capacity = min_capacity, capacity = 0,
-    w_max = 0, t_fail = time, count = 0, bucket = bucket_of(time),
+    w_max = 0, t_fail = time, count = 0, bucket = math.floor(time),
   }, RateLimiter)
 end
 

@@ -154,18 +154,23 @@ local function not_begun(ending)
     and "no time was left for an attempt" or "the wait for the first attempt was interrupted")
 end
 
--- The failure of a run that had no time for another attempt after this failure.
-local function out_of_time(message, cause)
+-- The failure of a run that made no further attempt, though one might have helped.
+local function stopped(ending, message, cause)
   local text, operation = tostring(message), cause.operation
   local prefix = operation and operation .. ": " or ""
   if text:sub(1, #prefix) == prefix then text = text:sub(#prefix + 1) end
-  return errors.fail({ code = "Timeout", operation = operation, attempts = cause.attempts, cause = cause },
-    "no time was left for another attempt; the last one failed: " .. text)
+  local code = ending == "deadline" and "Timeout" or "Interrupted"
+  local reason = ending == "deadline" and "no time was left for another attempt"
+    or "the wait for another attempt was interrupted"
+  return errors.fail({ code = code, operation = operation, attempts = cause.attempts, cause = cause },
+    reason .. "; the last one failed: " .. text)
 end
 
 -- What a time limit ended tells what it had been waiting for.
 local function remember(detail, earlier)
-  if type(detail) == "table" and detail.code == "Timeout" and not detail.cause then detail.cause = earlier end
+  if type(detail) == "table" and detail.code == "Timeout" and detail ~= earlier and not detail.cause then
+    detail.cause = earlier
+  end
 end
 
 local function pack(...)
@@ -181,8 +186,7 @@ end
 ---* Timeout: the next attempt, its delay included, could not begin before the deadline. The last failure is
 ---  its `cause`, and quoted; where that is a Timeout itself, it is returned instead, with the failure
 ---  before it as its `cause`.
----* Interrupted: the wait for the first attempt was (adaptive mode). A later wait that is interrupted ends
----  with the last failure.
+---* Interrupted: a wait for an attempt was. The last failure, if there is one, is its `cause`, and quoted.
 ---
 ---Where the quota allows no further retry, the failure has `quota_exceeded = true`.
 ---@param deadline number?  of runtime.monotonic()
@@ -201,8 +205,8 @@ function Policy:run(deadline, fn, ...)
     ending = conclude(self, run, results[1], results[3])
     if earlier and ending ~= "success" then remember(results[3], earlier) end
   until ending
-  if ending == "deadline" and results[3].code ~= "Timeout" then
-    return out_of_time(results[2], results[3])
+  if ending == "interrupt" or ending == "deadline" and results[3].code ~= "Timeout" then
+    return stopped(ending, results[2], results[3])
   end
   return unpack(results, 1, results.n)
 end
