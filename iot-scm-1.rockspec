@@ -27,11 +27,15 @@ build = {
   modules = {
     ["iot.core"] = {
       sources = {
+        "csrc/iot_attempt.c",
         "csrc/iot_buffer.c",
         "csrc/iot_clock.c",
         "csrc/iot_crypto.c",
         "csrc/iot_file.c",
         "csrc/iot_http.c",
+        "csrc/iot_http_client.c",
+        "csrc/iot_http_exchange.c",
+        "csrc/iot_http_options.c",
         "csrc/iot_operations.c",
         "csrc/iot_process.c",
         "csrc/iot_reply.c",
@@ -45,6 +49,7 @@ build = {
         "csrc/lua_codec.c",
         "csrc/lua_http.c",
         "csrc/lua_iot.c",
+        "csrc/lua_operation.c",
         "csrc/lua_sigv4.c",
         "csrc/lua_system.c",
         "csrc/lua_terminal.c",

@@ -1,7 +1,7 @@
 #include "iot_http.h"
 
-#include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,35 +14,14 @@
 #include "iot_trust.h"
 #include "iot_uri.h"
 
-enum {
-  URL_MAX = 1 << 17,
-  HEADER_TEXT_MAX = 1 << 17,
-  SUPPRESSED_HEADERS = 3, /* those that libcurl would add by itself */
-  POLL_MAX_MS = 60 * 1000
-};
+enum { WATCHED_MAX = 64 };
 
-struct iot_http {
-  CURLM *multi;
-  CURL *easy;
-  pid_t owner; /* the process that made the handles */
-
-  bool allow_plain;
-  char *ca_bundle; /* NULL for the system's */
-  char *proxy;     /* NULL for the environment's */
-  char *client_certificate;
-  char *client_key;
-  double connect_timeout;
-  double read_timeout;
-
-  /* The exchange at hand. */
-  struct iot_buffer url;
-  struct iot_buffer header_text;
-  struct curl_slist header_lines[IOT_REQUEST_MAX_HEADERS + SUPPRESSED_HEADERS];
-  struct iot_reply *reply;
-  double last_activity; /* monotonic; 0 before the request is on its way */
-  curl_off_t sent;      /* bytes of the body, when last looked at */
-  bool head_complete;   /* the empty line behind the headers has come */
-  char words[CURL_ERROR_SIZE];
+struct iot_http_multi {
+  CURLM *handle;
+  pid_t owner; /* the process that made it */
+  struct iot_http_exchange *under_way;
+  struct iot_http_exchange *finished, *last_finished;
+  double next_look; /* monotonic: before then none can have been silent for too long */
 };
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
@@ -74,108 +53,106 @@ static void keep_first(CURLcode *first, CURLcode code)
     *first = code;
 }
 
-static CURLcode set_trust_store(const struct iot_http *http)
+static CURLcode set_trust_store(CURL *easy, const char *ca_bundle)
 {
-  const char *file = http->ca_bundle, *directory = NULL;
+  const char *file = ca_bundle, *directory = NULL;
   CURLcode code = CURLE_OK;
 
-  if (!http->ca_bundle)
+  if (!ca_bundle)
     directory = iot_trust_hashed_directory(built_in_directory());
-  else if (iot_trust_is_directory(http->ca_bundle))
-    directory = http->ca_bundle;
-  if (!http->ca_bundle && !directory)
+  else if (iot_trust_is_directory(ca_bundle))
+    directory = ca_bundle;
+  if (!ca_bundle && !directory)
     return CURLE_OK; /* libcurl's own default: a bundle file */
   file = directory ? NULL : file;
-  keep_first(&code, curl_easy_setopt(http->easy, CURLOPT_CAINFO, file));
-  keep_first(&code, curl_easy_setopt(http->easy, CURLOPT_CAPATH, directory));
-  keep_first(&code, curl_easy_setopt(http->easy, CURLOPT_PROXY_CAINFO, file));
-  keep_first(&code, curl_easy_setopt(http->easy, CURLOPT_PROXY_CAPATH, directory));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_CAINFO, file));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_CAPATH, directory));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, file));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, directory));
   return code;
 }
 
-static size_t on_header(char *line, size_t size, size_t count, void *context)
+static size_t on_header(char *line, size_t size, size_t count, void *exchange)
 {
-  struct iot_http *http = context;
   const size_t n = size * count;
 
-  http->last_activity = iot_clock_monotonic();
-  if (iot_reply_is_status_line((struct iot_view){ line, n })) { /* after a 1xx comes another */
-    iot_buffer_clear(&http->reply->head);
-    http->head_complete = false;
-  }
-  http->head_complete |= iot_view_trim((struct iot_view){ line, n }).n == 0;
-  iot_buffer_append(&http->reply->head, (struct iot_view){ line, n });
-  return http->reply->head.status == IOT_OK ? n : 0;
+  return iot_http_exchange_take_line(exchange, (struct iot_view){ line, n }) ? n : 0;
 }
 
-static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+static size_t on_body(char *bytes, size_t size, size_t count, void *exchange)
 {
-  struct iot_http *http = context;
   const size_t n = size * count;
 
-  http->last_activity = iot_clock_monotonic();
-  iot_buffer_append(&http->reply->body, (struct iot_view){ bytes, n });
-  return http->reply->body.status == IOT_OK ? n : 0;
+  return iot_http_exchange_take_body(exchange, (struct iot_view){ bytes, n }) ? n : 0;
 }
 
-static CURLcode set_protocols(const struct iot_http *http)
+static CURLcode set_protocols(CURL *easy, bool allow_plain)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
-  return curl_easy_setopt(
-      http->easy, CURLOPT_PROTOCOLS_STR, http->allow_plain ? "http,https" : "https");
+  return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, allow_plain ? "http,https" : "https");
 #else
-  return curl_easy_setopt(http->easy, CURLOPT_PROTOCOLS,
-      (long)(http->allow_plain ? CURLPROTO_HTTP | CURLPROTO_HTTPS : CURLPROTO_HTTPS));
+  return curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+      (long)(allow_plain ? CURLPROTO_HTTP | CURLPROTO_HTTPS : CURLPROTO_HTTPS));
 #endif
 }
 
-/* What holds for every exchange. */
-static CURLcode set_constants(struct iot_http *http)
+/* What holds for every exchange, of whatever client. */
+static CURLcode set_rules(CURL *easy)
 {
-  CURL *easy = http->easy;
-  CURLcode code = CURLE_OK;
-
-  keep_first(&code, set_protocols(http));
-  keep_first(&code, set_trust_store(http));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L));
+  static const struct {
+    CURLoption option;
+    long value;
+  } rules[] = {
+    { CURLOPT_NOSIGNAL, 1 },
 #if LIBCURL_VERSION_NUM >= 0x075700 /* before, a name that takes long outlasts every time limit */
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L));
+    { CURLOPT_QUICK_EXIT, 1 },
 #endif
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2));
-  keep_first(
-      &code, curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L));
-  keep_first(&code,
-      curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-          http->connect_timeout > 0 ? iot_clock_milliseconds(http->connect_timeout) : INT_MAX));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->words));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_HEADERDATA, http));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_WRITEDATA, http));
-  if (http->proxy)
-    keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY, http->proxy));
-  if (http->client_certificate)
-    keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSLCERT, http->client_certificate));
-  if (http->client_certificate) /* or OpenSSL asks the terminal for the key's passphrase */
-    keep_first(&code, curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""));
-  if (http->client_key)
-    keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSLKEY, http->client_key));
+    { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
+    { CURLOPT_PATH_AS_IS, 1 },
+    { CURLOPT_FOLLOWLOCATION, 0 },
+    { CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
+    { CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
+    { CURLOPT_SSL_VERIFYPEER, 1 },
+    { CURLOPT_SSL_VERIFYHOST, 2 },
+    { CURLOPT_TCP_KEEPALIVE, 1 },
+    { CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
+  };
+  CURLcode code = CURLE_OK;
+  size_t i;
+
+  for (i = 0; i < sizeof rules / sizeof *rules; i++)
+    keep_first(&code, curl_easy_setopt(easy, rules[i].option, rules[i].value));
   return code;
 }
 
-static void close_handles(struct iot_http *http)
+/* What holds for every use of an exchange. */
+static CURLcode set_constants(
+    struct iot_http_exchange *exchange, const struct iot_http_settings *settings)
 {
-  curl_easy_cleanup(http->easy);
-  curl_multi_cleanup(http->multi);
-  http->easy = NULL;
-  http->multi = NULL;
+  CURL *easy = exchange->easy;
+  CURLcode code = set_rules(easy);
+
+  keep_first(&code, set_protocols(easy, settings->allow_plain));
+  keep_first(&code, set_trust_store(easy, settings->ca_bundle));
+  keep_first(
+      &code, curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                 settings->connect_timeout > 0 ? iot_clock_milliseconds(settings->connect_timeout)
+                                               : INT_MAX));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->words));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange));
+  if (settings->proxy)
+    keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy));
+  if (settings->client_certificate)
+    keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSLCERT, settings->client_certificate));
+  if (settings->client_certificate) /* or OpenSSL asks the terminal for the key's passphrase */
+    keep_first(&code, curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""));
+  if (settings->client_key)
+    keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSLKEY, settings->client_key));
+  return code;
 }
 
 static enum iot_status refused(CURLcode code, struct iot_error *error)
@@ -186,140 +163,68 @@ static enum iot_status refused(CURLcode code, struct iot_error *error)
       error, IOT_ECONFIGURATION, "libcurl cannot do this: %s", curl_easy_strerror(code));
 }
 
-/* Make the handles with the first exchange of this process. After fork() the parent's stay as they
-   are: to close them would say goodbye on connections that the parent goes on using. Their memory
-   is the price. */
-static enum iot_status own_handles(struct iot_http *http, struct iot_error *error)
+enum iot_status iot_http_exchange_new(struct iot_http_exchange **exchange,
+    const struct iot_http_settings *settings, struct iot_error *error)
 {
+  struct iot_http_exchange *x = malloc(sizeof *x);
   CURLcode code = CURLE_OUT_OF_MEMORY;
 
-  if (http->owner == getpid())
-    return IOT_OK;
-  http->easy = curl_easy_init();
-  http->multi = curl_multi_init();
-  if (http->easy && http->multi)
-    code = set_constants(http);
+  *exchange = NULL;
+  if (!x)
+    return refused(CURLE_OUT_OF_MEMORY, error);
+  pthread_once(&global_once, initialize_libcurl);
+  iot_http_exchange_init(x, settings);
+  x->owner = getpid();
+  x->nodes = calloc(IOT_HTTP_MAX_LINES, sizeof *x->nodes);
+  x->easy = x->nodes ? curl_easy_init() : NULL;
+  if (x->easy)
+    code = set_constants(x, settings);
   if (code != CURLE_OK) {
-    close_handles(http);
+    iot_http_exchange_free(x);
     return refused(code, error);
   }
-  http->owner = getpid();
+  *exchange = x;
   return IOT_OK;
 }
 
-static enum iot_status copy_text(
-    char **out, struct iot_view text, enum iot_status refusal, struct iot_error *error)
+void iot_http_exchange_free(struct iot_http_exchange *exchange)
 {
-  if (!text.p)
-    return IOT_OK;
-  if (text.n && memchr(text.p, '\0', text.n))
-    return iot_fail(error, refusal, "%s: it holds a NUL", iot_status_text(refusal));
-  *out = iot_view_duplicate(text);
-  return *out ? IOT_OK : iot_fail(error, IOT_ENOMEM, "%s", iot_status_text(IOT_ENOMEM));
-}
-
-enum iot_status iot_http_open(
-    struct iot_http **http, const struct iot_http_options *options, struct iot_error *error)
-{
-  struct iot_http *h = calloc(1, sizeof *h);
-  enum iot_status status;
-
-  *http = NULL;
-  if (!h)
-    return iot_fail(error, IOT_ENOMEM, "%s", iot_status_text(IOT_ENOMEM));
-  pthread_once(&global_once, initialize_libcurl);
-  iot_buffer_init(&h->url, URL_MAX);
-  iot_buffer_init(&h->header_text, HEADER_TEXT_MAX);
-  h->allow_plain = options->allow_plain;
-  h->connect_timeout = options->connect_timeout;
-  h->read_timeout = options->read_timeout;
-  status = copy_text(&h->ca_bundle, options->ca_bundle, IOT_ECABUNDLE, error);
-  if (status == IOT_OK)
-    status = copy_text(&h->proxy, options->proxy, IOT_ECONFIGURATION, error);
-  if (status == IOT_OK)
-    status = copy_text(
-        &h->client_certificate, options->client_certificate, IOT_ECONFIGURATION, error);
-  if (status == IOT_OK)
-    status = copy_text(&h->client_key, options->client_key, IOT_ECONFIGURATION, error);
-  if (status == IOT_OK && options->proxy.n && !iot_url_is_proxy(options->proxy))
-    status = iot_fail(error, IOT_ECONFIGURATION, "it is no URL of a proxy");
-  if (status == IOT_OK && h->ca_bundle && access(h->ca_bundle, R_OK) != 0)
-    status = iot_fail(error, IOT_ECABUNDLE, "%s: %s", h->ca_bundle, strerror(errno));
-  if (status != IOT_OK) {
-    iot_http_close(h);
-    return status;
-  }
-  *http = h;
-  return IOT_OK;
-}
-
-void iot_http_close(struct iot_http *http)
-{
-  if (!http)
+  if (!exchange)
     return;
-  if (http->owner == getpid())
-    close_handles(http);
+  iot_http_exchange_cancel(exchange);
+  if (exchange->owner == getpid())
+    curl_easy_cleanup(exchange->easy);
   iot_crypto_discard_errors();
-  iot_buffer_free(&http->url);
-  iot_buffer_free(&http->header_text);
-  free(http->ca_bundle);
-  free(http->proxy);
-  free(http->client_certificate);
-  free(http->client_key);
-  free(http);
+  iot_http_exchange_free_buffers(exchange);
+  free(exchange->nodes);
+  free(exchange);
 }
 
-static void append_line(struct iot_http *http, size_t *starts, size_t i, struct iot_header header)
+/* The header lines as libcurl's list, in nodes of our own: it reads the list and frees nothing. */
+static struct curl_slist *link_lines(struct iot_http_exchange *exchange)
 {
-  struct iot_buffer *text = &http->header_text;
+  size_t i;
 
-  starts[i] = text->n;
-  iot_buffer_append(text, header.name);
-  iot_buffer_append(text, header.value.n ? IOT_LITERAL(": ") : IOT_LITERAL(":"));
-  iot_buffer_append(text, header.value);
-  iot_buffer_append_byte(text, '\0');
+  for (i = 0; i < exchange->line_count; i++) {
+    exchange->nodes[i].data = exchange->header_text.p + exchange->lines[i];
+    exchange->nodes[i].next = i + 1 < exchange->line_count ? &exchange->nodes[i + 1] : NULL;
+  }
+  return exchange->nodes;
 }
 
-/* The header lines as libcurl's list, in nodes of our own: it reads the list and frees nothing.
-   A name with a bare colon takes away what libcurl would add by itself. */
-static enum iot_status write_header_lines(struct iot_http *http, const struct iot_request *request)
-{
-  const struct iot_view suppressed[SUPPRESSED_HEADERS] = { IOT_LITERAL("Accept"),
-    IOT_LITERAL("Expect"), IOT_LITERAL("Content-Type") };
-  size_t starts[IOT_REQUEST_MAX_HEADERS + SUPPRESSED_HEADERS], count = 0, i;
-  bool has_type = false;
-
-  iot_buffer_clear(&http->header_text);
-  for (i = 0; i < request->header_count; i++) {
-    append_line(http, starts, count++, request->headers[i]);
-    has_type |= iot_view_same_name(request->headers[i].name, IOT_LITERAL("Content-Type"));
-  }
-  for (i = 0; i < SUPPRESSED_HEADERS - (has_type ? 1u : 0u); i++)
-    append_line(http, starts, count++, (struct iot_header){ suppressed[i], { NULL, 0 } });
-  if (http->header_text.status != IOT_OK)
-    return http->header_text.status;
-  for (i = 0; i < count; i++) {
-    http->header_lines[i].data = http->header_text.p + starts[i];
-    http->header_lines[i].next = i + 1 < count ? &http->header_lines[i + 1] : NULL;
-  }
-  return IOT_OK;
-}
-
-static CURLcode set_request(
-    struct iot_http *http, const struct iot_request *request, double timeout)
+static CURLcode set_request(struct iot_http_exchange *exchange, const struct iot_request *request,
+    struct iot_view body, double timeout)
 {
   const bool has_length = iot_request_has_length(request);
-  CURL *easy = http->easy;
+  CURL *easy = exchange->easy;
   CURLcode code = CURLE_OK;
 
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_URL, http->url.p));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->header_lines));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_URL, exchange->url.p));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_lines(exchange)));
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, iot_clock_milliseconds(timeout)));
   if (has_length) {
-    keep_first(
-        &code, curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.n));
-    keep_first(
-        &code, curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.n ? request->body.p : ""));
+    keep_first(&code, curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n));
+    keep_first(&code, curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.n ? body.p : ""));
   } else {
     keep_first(&code, curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L));
   }
@@ -328,94 +233,53 @@ static CURLcode set_request(
   return code;
 }
 
-/* Write URL and header lines, and hand the request to libcurl. */
-static enum iot_status prepare(struct iot_http *http, struct iot_view origin,
-    const struct iot_request *request, double timeout, struct iot_error *error)
+enum iot_status iot_http_exchange_set(struct iot_http_exchange *exchange, struct iot_view origin,
+    const struct iot_request *request, double timeout, struct iot_reply *reply,
+    struct iot_error *error)
 {
-  enum iot_status status = write_header_lines(http, request);
+  struct iot_view body = iot_buffer_view(&request->body);
+  enum iot_status status = iot_http_exchange_write(exchange, origin, request, reply);
   CURLcode code;
 
-  iot_buffer_clear(&http->url);
-  iot_buffer_append(&http->url, origin);
-  iot_buffer_append(&http->url, iot_buffer_view(&request->target));
-  iot_buffer_terminate(&http->url);
-  if (status == IOT_OK)
-    status = http->url.status;
+  if (status == IOT_OK && !reply) {
+    iot_buffer_append(&exchange->body, body);
+    body = iot_buffer_view(&exchange->body);
+    status = exchange->body.status;
+  }
   if (status != IOT_OK)
     return iot_fail(error, status, "%s", iot_status_text(status));
-  code = set_request(http, request, timeout);
+  code = set_request(exchange, request, body, timeout);
   return code == CURLE_OK ? IOT_OK : refused(code, error);
 }
 
-/* How long the server may stay silent from now on, in milliseconds; negative when it was too long.
-   The count starts when the connection stands (until then the connect timeout rules), and again
-   while it takes more of the body. */
-static int silence_left(struct iot_http *http)
-{
-  const double now = iot_clock_monotonic();
-  curl_off_t sending = 0, sent = 0;
-  double left;
-
-  if (http->read_timeout <= 0)
-    return POLL_MAX_MS;
-  curl_easy_getinfo(http->easy, CURLINFO_PRETRANSFER_TIME_T, &sending);
-  curl_easy_getinfo(http->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-  if (sending <= 0)
-    return POLL_MAX_MS;
-  if (http->last_activity <= 0 || sent > http->sent)
-    http->last_activity = now;
-  http->sent = sent;
-  left = http->last_activity + http->read_timeout - now;
-  if (left <= 0)
-    return -1;
-  return left * 1000 < POLL_MAX_MS ? (int)iot_clock_milliseconds(left) : POLL_MAX_MS;
-}
-
-/* Drive the exchange to its end. *silent tells a read timeout, which libcurl does not know of. */
-static CURLcode drive(struct iot_http *http, bool *silent)
-{
-  int running, pending, wait;
-  const CURLMsg *message;
-
-  *silent = false;
-  for (;;) {
-    if (curl_multi_perform(http->multi, &running) != CURLM_OK)
-      return CURLE_FAILED_INIT;
-    message = curl_multi_info_read(http->multi, &pending);
-    if (message)
-      return message->data.result;
-    wait = silence_left(http);
-    if (wait < 0) {
-      *silent = true;
-      return CURLE_OPERATION_TIMEDOUT;
-    }
-    if (curl_multi_poll(http->multi, NULL, 0, wait, NULL) != CURLM_OK)
-      return CURLE_FAILED_INIT;
-  }
-}
-
-static bool proxy_refused(const struct iot_http *http)
+static bool proxy_refused(const struct iot_http_exchange *exchange)
 {
   long status = 0;
 
-  curl_easy_getinfo(http->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+  curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_CONNECTCODE, &status);
   return status >= 300;
 }
 
-/* libcurl says "out of memory" for a header line beyond its own limit, too; later, "too large". */
-static enum iot_status memory_status(const struct iot_http *http)
+/* Whether the request is on its way: the connection stands. */
+static bool is_sending(const struct iot_http_exchange *exchange)
 {
-  curl_off_t sent = 0;
+  curl_off_t since = 0;
 
-  curl_easy_getinfo(http->easy, CURLINFO_PRETRANSFER_TIME_T, &sent);
-  return sent > 0 && !http->head_complete ? IOT_ETOOLARGE : IOT_ENOMEM;
+  curl_easy_getinfo(exchange->easy, CURLINFO_PRETRANSFER_TIME_T, &since);
+  return since > 0;
 }
 
-static enum iot_status status_of(const struct iot_http *http, CURLcode code)
+/* libcurl says "out of memory" for a header line beyond its own limit, too; later, "too large". */
+static enum iot_status memory_status(const struct iot_http_exchange *exchange)
 {
-  switch (code) {
-  case CURLE_OK: return http->head_complete ? IOT_OK : IOT_ELOST;
-  case CURLE_OUT_OF_MEMORY: return memory_status(http);
+  return is_sending(exchange) && !exchange->head_complete ? IOT_ETOOLARGE : IOT_ENOMEM;
+}
+
+static enum iot_status status_of(const struct iot_http_exchange *exchange)
+{
+  switch ((CURLcode)exchange->code) {
+  case CURLE_OK: return exchange->head_complete ? IOT_OK : IOT_ELOST;
+  case CURLE_OUT_OF_MEMORY: return memory_status(exchange);
 #if LIBCURL_VERSION_NUM >= 0x080600
   case CURLE_TOO_LARGE: return IOT_ETOOLARGE;
 #endif
@@ -433,65 +297,197 @@ static enum iot_status status_of(const struct iot_http *http, CURLcode code)
   case CURLE_UNSUPPORTED_PROTOCOL:
   case CURLE_BAD_CONTENT_ENCODING: return IOT_ERESPONSE;
   case CURLE_WRITE_ERROR:
-    if (http->reply->head.status != IOT_OK)
-      return http->reply->head.status;
-    return http->reply->body.status != IOT_OK ? http->reply->body.status : IOT_ERESPONSE;
+    if (exchange->reply->head.status != IOT_OK)
+      return exchange->reply->head.status;
+    return exchange->reply->body.status != IOT_OK ? exchange->reply->body.status : IOT_ERESPONSE;
   case CURLE_GOT_NOTHING:
   case CURLE_PARTIAL_FILE:
   case CURLE_SEND_ERROR: return IOT_ELOST;
   case CURLE_RECV_ERROR:
-    if (strstr(http->words, "chunk")) /* the one word that tells bad framing from a lost peer */
+    if (strstr(exchange->words, "chunk")) /* the one word that tells bad framing from a lost peer */
       return IOT_ERESPONSE;
-    return proxy_refused(http) ? IOT_EPROXY : IOT_ELOST;
+    return proxy_refused(exchange) ? IOT_EPROXY : IOT_ELOST;
   default: /* libcurl does not tell, before 8.7, whether a proxy of the environment was in use */
-    return http->proxy && http->proxy[0] ? IOT_EPROXY : IOT_ECONNECT;
+    return exchange->has_proxy ? IOT_EPROXY : IOT_ECONNECT;
   }
 }
 
-static enum iot_status describe_failure(
-    struct iot_http *http, CURLcode code, bool silent, struct iot_error *error)
+enum iot_status iot_http_exchange_result(
+    struct iot_http_exchange *exchange, struct iot_error *error)
 {
-  const enum iot_status status = status_of(http, code);
+  const enum iot_status status = status_of(exchange);
 
-  iot_crypto_discard_errors(); /* libcurl leaves OpenSSL's where they are */
   if (status == IOT_OK)
     return IOT_OK;
-  if (silent)
-    return iot_fail(error, status, "the server sent nothing for %g seconds", http->read_timeout);
-  if (code == CURLE_OK)
+  if (exchange->silent)
+    return iot_fail(
+        error, status, "the server sent nothing for %g seconds", exchange->read_timeout);
+  if (exchange->code == CURLE_OK)
     return iot_fail(error, status, "%s: it ended in the headers", iot_status_text(status));
-  iot_url_hide_user_information(http->words); /* libcurl quotes the URL of a proxy */
+  iot_url_hide_user_information(exchange->words); /* libcurl quotes the URL of a proxy */
   return iot_fail(error, status, "%s: %s", iot_status_text(status),
-      http->words[0] ? http->words : curl_easy_strerror(code));
+      exchange->words[0] ? exchange->words : curl_easy_strerror((CURLcode)exchange->code));
 }
 
-enum iot_status iot_http_perform(struct iot_http *http, struct iot_view origin,
-    const struct iot_request *request, double timeout, struct iot_reply *reply,
-    struct iot_error *error)
+enum iot_status iot_http_multi_open(
+    struct iot_http_multi **multi, long max_connections, struct iot_error *error)
 {
-  enum iot_status status;
-  bool silent = false;
-  long http_status = 0;
-  CURLcode code;
+  struct iot_http_multi *m = calloc(1, sizeof *m);
 
-  iot_reply_clear(reply);
-  if (!(timeout > 0))
-    return iot_fail(error, IOT_ETIMEOUT, "no time was left for the request");
-  status = own_handles(http, error);
-  if (status == IOT_OK)
-    status = prepare(http, origin, request, timeout, error);
-  if (status != IOT_OK)
-    return status;
-  http->reply = reply;
-  http->last_activity = 0;
-  http->head_complete = false;
-  http->sent = 0;
-  http->words[0] = '\0';
-  if (curl_multi_add_handle(http->multi, http->easy) != CURLM_OK)
+  *multi = NULL;
+  pthread_once(&global_once, initialize_libcurl);
+  if (m)
+    m->handle = curl_multi_init();
+  if (!m || !m->handle) {
+    free(m);
     return refused(CURLE_OUT_OF_MEMORY, error);
-  code = drive(http, &silent);
-  curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &http_status);
-  reply->status = (int)http_status;
-  curl_multi_remove_handle(http->multi, http->easy);
-  return describe_failure(http, code, silent, error);
+  }
+  if (max_connections > 0)
+    curl_multi_setopt(m->handle, CURLMOPT_MAXCONNECTS, max_connections);
+  m->owner = getpid();
+  m->next_look = HUGE_VAL;
+  *multi = m;
+  return IOT_OK;
+}
+
+void iot_http_multi_close(struct iot_http_multi *multi)
+{
+  if (!multi)
+    return;
+  if (multi->owner == getpid())
+    curl_multi_cleanup(multi->handle);
+  iot_crypto_discard_errors();
+  free(multi);
+}
+
+bool iot_http_multi_is_own(const struct iot_http_multi *multi)
+{
+  return multi->owner == getpid();
+}
+
+enum iot_status iot_http_multi_add(struct iot_http_multi *multi, struct iot_http_exchange *exchange,
+    void *context, struct iot_error *error)
+{
+  const double now = iot_clock_monotonic();
+
+  if (curl_multi_add_handle(multi->handle, exchange->easy) != CURLM_OK)
+    return refused(CURLE_OUT_OF_MEMORY, error);
+  exchange->context = context;
+  exchange->multi = multi;
+  exchange->previous = NULL;
+  exchange->next = multi->under_way;
+  if (multi->under_way)
+    multi->under_way->previous = exchange;
+  multi->under_way = exchange;
+  multi->next_look = fmin(multi->next_look, iot_http_exchange_next_look(exchange, now, false, 0));
+  return IOT_OK;
+}
+
+void iot_http_exchange_cancel(struct iot_http_exchange *exchange)
+{
+  struct iot_http_multi *multi = exchange->multi;
+
+  if (!multi)
+    return;
+  if (exchange->owner == getpid())
+    curl_multi_remove_handle(multi->handle, exchange->easy);
+  if (exchange->next)
+    exchange->next->previous = exchange->previous;
+  if (exchange->previous)
+    exchange->previous->next = exchange->next;
+  else
+    multi->under_way = exchange->next;
+  exchange->multi = NULL;
+}
+
+static void finish(struct iot_http_multi *multi, struct iot_http_exchange *exchange, CURLcode code)
+{
+  long status = 0;
+
+  curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+  exchange->reply->status = (int)status;
+  exchange->code = code;
+  iot_http_exchange_cancel(exchange);
+  exchange->next = NULL;
+  if (multi->finished)
+    multi->last_finished->next = exchange;
+  else
+    multi->finished = exchange;
+  multi->last_finished = exchange;
+}
+
+/* End what the server has been silent to for too long, and tell when to look again. */
+static void look_for_silence(struct iot_http_multi *multi, double now)
+{
+  struct iot_http_exchange *exchange, *next;
+  curl_off_t sent;
+  double look;
+
+  multi->next_look = HUGE_VAL;
+  for (exchange = multi->under_way; exchange; exchange = next) {
+    next = exchange->next;
+    sent = 0;
+    curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    look = iot_http_exchange_next_look(exchange, now, is_sending(exchange), sent);
+    exchange->silent = look <= now;
+    if (exchange->silent)
+      finish(multi, exchange, CURLE_OPERATION_TIMEDOUT);
+    else
+      multi->next_look = fmin(multi->next_look, look);
+  }
+}
+
+/* libcurl itself failed, for want of memory or descriptors: nothing can go on. */
+static void finish_all(struct iot_http_multi *multi)
+{
+  while (multi->under_way)
+    finish(multi, multi->under_way, CURLE_FAILED_INIT);
+}
+
+void iot_http_multi_perform(struct iot_http_multi *multi)
+{
+  struct iot_http_exchange *exchange;
+  const CURLMsg *message;
+  int count;
+  double now;
+
+  if (curl_multi_perform(multi->handle, &count) != CURLM_OK)
+    finish_all(multi);
+  while ((message = curl_multi_info_read(multi->handle, &count))) {
+    const CURLcode code = message->data.result; /* the message ends with finish() */
+
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
+    finish(multi, exchange, code);
+  }
+  if (multi->finished)
+    iot_crypto_discard_errors(); /* libcurl leaves OpenSSL's where they are */
+  if (multi->next_look < HUGE_VAL && (now = iot_clock_monotonic()) >= multi->next_look)
+    look_for_silence(multi, now);
+}
+
+void *iot_http_multi_next(struct iot_http_multi *multi)
+{
+  struct iot_http_exchange *exchange = multi->finished;
+
+  if (!exchange)
+    return NULL;
+  multi->finished = exchange->next;
+  return exchange->context;
+}
+
+void iot_http_multi_poll(
+    struct iot_http_multi *multi, double seconds, const int *descriptors, size_t count)
+{
+  struct curl_waitfd watched[WATCHED_MAX];
+  size_t i;
+
+  if (count > WATCHED_MAX)
+    count = WATCHED_MAX;
+  for (i = 0; i < count; i++)
+    watched[i] = (struct curl_waitfd){ .fd = descriptors[i], .events = CURL_WAIT_POLLIN };
+  if (multi->next_look < HUGE_VAL)
+    seconds = fmin(seconds, multi->next_look - iot_clock_monotonic());
+  if (curl_multi_poll(multi->handle, watched, (unsigned)count, (int)iot_clock_milliseconds(seconds),
+          NULL) != CURLM_OK)
+    finish_all(multi);
 }

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "iot_http.h"
+#include "iot_http_client.h"
 #include "iot_uri.h"
 #include "lua_binding.h"
 #include "lua_util.h"
@@ -11,7 +11,7 @@
 #define EXCHANGE_CLASS "iot.exchange"
 
 struct exchange {
-  struct iot_http *http;
+  struct iot_http_client *http;
   struct iot_request request;
   struct iot_reply reply;
   struct iot_buffer origin;
@@ -24,7 +24,7 @@ static int exchange_close(lua_State *L)
 {
   struct exchange *exchange = luaL_checkudata(L, 1, EXCHANGE_CLASS);
 
-  iot_http_close(exchange->http);
+  iot_http_client_close(exchange->http);
   exchange->http = NULL;
   iot_request_free(&exchange->request);
   iot_reply_free(&exchange->reply);
@@ -213,9 +213,9 @@ static int request(lua_State *L)
   if (status == IOT_OK)
     status = exchange->request.body.status;
   if (status == IOT_OK)
-    status = iot_http_open(&exchange->http, &options, &error);
+    status = iot_http_client_open(&exchange->http, &options, &error);
   if (status == IOT_OK)
-    status = iot_http_perform(exchange->http, iot_buffer_view(&exchange->origin),
+    status = iot_http_client_perform(exchange->http, iot_buffer_view(&exchange->origin),
         &exchange->request, timeout, &exchange->reply, &error);
   if (status != IOT_OK && !error.message[0])
     iot_fail(&error, status, "%s", iot_status_text(status));

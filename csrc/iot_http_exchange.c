@@ -1,0 +1,130 @@
+#include "iot_http_exchange.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "iot_clock.h"
+
+enum { TEXT_MAX = 1 << 17 };
+
+void iot_http_exchange_init(
+    struct iot_http_exchange *exchange, const struct iot_http_settings *settings)
+{
+  memset(exchange, 0, sizeof *exchange);
+  iot_buffer_init(&exchange->url, TEXT_MAX);
+  iot_buffer_init(&exchange->header_text, TEXT_MAX);
+  iot_buffer_init(&exchange->body, IOT_REQUEST_MAX_BODY);
+  iot_buffer_init(&exchange->secret, TEXT_MAX);
+  iot_reply_init(&exchange->own_reply);
+  exchange->has_proxy = settings->proxy && settings->proxy[0];
+  exchange->read_timeout = settings->read_timeout;
+}
+
+void iot_http_exchange_free_buffers(struct iot_http_exchange *exchange)
+{
+  iot_buffer_free(&exchange->url);
+  iot_buffer_free(&exchange->header_text);
+  iot_buffer_free(&exchange->body);
+  iot_buffer_free(&exchange->secret);
+  iot_reply_free(&exchange->own_reply);
+}
+
+static void forget(struct iot_buffer *bytes)
+{
+  iot_wipe(bytes->p, bytes->n);
+  iot_buffer_clear(bytes);
+}
+
+void iot_http_exchange_forget(struct iot_http_exchange *exchange)
+{
+  forget(&exchange->header_text);
+  forget(&exchange->body);
+  forget(&exchange->secret);
+  iot_reply_clear(&exchange->own_reply);
+}
+
+static void append_line(struct iot_http_exchange *exchange, struct iot_header header)
+{
+  struct iot_buffer *text = &exchange->header_text;
+
+  exchange->lines[exchange->line_count++] = text->n;
+  iot_buffer_append(text, header.name);
+  iot_buffer_append(text, header.value.n ? IOT_LITERAL(": ") : IOT_LITERAL(":"));
+  iot_buffer_append(text, header.value);
+  iot_buffer_append_byte(text, '\0');
+}
+
+static void write_lines(struct iot_http_exchange *exchange, const struct iot_request *request)
+{
+  const struct iot_view suppressed[] = { IOT_LITERAL("Accept"), IOT_LITERAL("Expect"),
+    IOT_LITERAL("Content-Type") };
+  bool has_type = false;
+  size_t i;
+
+  iot_buffer_clear(&exchange->header_text);
+  exchange->line_count = 0;
+  for (i = 0; i < request->header_count; i++) {
+    append_line(exchange, request->headers[i]);
+    has_type |= iot_view_same_name(request->headers[i].name, IOT_LITERAL("Content-Type"));
+  }
+  for (i = 0; i < (has_type ? 2u : 3u); i++)
+    append_line(exchange, (struct iot_header){ suppressed[i], { NULL, 0 } });
+}
+
+enum iot_status iot_http_exchange_write(struct iot_http_exchange *exchange, struct iot_view origin,
+    const struct iot_request *request, struct iot_reply *reply)
+{
+  write_lines(exchange, request);
+  iot_buffer_clear(&exchange->url);
+  iot_buffer_append(&exchange->url, origin);
+  iot_buffer_append(&exchange->url, iot_buffer_view(&request->target));
+  iot_buffer_terminate(&exchange->url);
+  exchange->body_size = iot_request_has_length(request) ? request->body.n : 0;
+  exchange->reply = reply ? reply : &exchange->own_reply;
+  exchange->head_complete = false;
+  exchange->last_activity = 0;
+  exchange->sent = 0;
+  exchange->silent = false;
+  exchange->words[0] = '\0';
+  return exchange->header_text.status != IOT_OK ? exchange->header_text.status
+                                                : exchange->url.status;
+}
+
+bool iot_http_exchange_take_line(struct iot_http_exchange *exchange, struct iot_view line)
+{
+  struct iot_buffer *head = &exchange->reply->head;
+
+  exchange->last_activity = iot_clock_monotonic();
+  if (iot_reply_is_status_line(line)) { /* after a 1xx comes another */
+    iot_buffer_clear(head);
+    exchange->head_complete = false;
+  }
+  exchange->head_complete |= iot_view_trim(line).n == 0;
+  iot_buffer_append(head, line);
+  return head->status == IOT_OK;
+}
+
+bool iot_http_exchange_take_body(struct iot_http_exchange *exchange, struct iot_view bytes)
+{
+  exchange->last_activity = iot_clock_monotonic();
+  iot_buffer_append(&exchange->reply->body, bytes);
+  return exchange->reply->body.status == IOT_OK;
+}
+
+double iot_http_exchange_next_look(
+    struct iot_http_exchange *exchange, double now, bool sending, int64_t sent)
+{
+  /* Nothing tells when a connection stands and how a body goes out, so both are looked at. */
+  const double soon = now + fmin(exchange->read_timeout / 8, 1);
+  double end;
+
+  if (exchange->read_timeout <= 0)
+    return HUGE_VAL;
+  if (!sending)
+    return soon;
+  if (exchange->last_activity <= 0 || sent > exchange->sent)
+    exchange->last_activity = now;
+  exchange->sent = sent;
+  end = exchange->last_activity + exchange->read_timeout;
+  return sent < (int64_t)exchange->body_size ? fmin(soon, end) : end;
+}
