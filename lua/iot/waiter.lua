@@ -1,6 +1,6 @@
 ---Waiting for a task to end (reference 9.2): polls at growing intervals, until its status says so.
 local errors = require "iot.errors"
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 
 local waiter = {}
 

@@ -21,9 +21,9 @@ describe("the README", function()
 
   teardown(function() sim:stop() end)
 
-  local function run(program)
+  local function run(program, task)
     local variables = sim:environment()
-    variables.TASK_ID = task_id
+    variables.TASK_ID = task or task_id
     return child.output(program, variables)
   end
 
@@ -38,12 +38,17 @@ describe("the README", function()
       run(programs()[2]), 1, true)
   end)
 
+  it("waits for a task, and describes many at once", function()
+    local output = run(programs()[3], sim:seed { status = "Completed", successCount = 5, failureCount = 2 })
+    assert.matches("Completed\t2 failed\n1\tCompleted\n2\t[^\n]*ResourceNotFoundException", output)
+  end)
+
   it("presigns a URL", function()
     assert.matches("^https://bucket%.s3%.amazonaws%.com/a%%20key%?.*&X%-Amz%-Signature=%x+\n$",
-      run(programs()[3]))
+      run(programs()[4]))
   end)
 
   it("has no other programs", function()
-    assert.equal(3, #programs())
+    assert.equal(4, #programs())
   end)
 end)

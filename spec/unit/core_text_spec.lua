@@ -188,7 +188,7 @@ it("percent-encoding leaves the unreserved characters alone", function()
 end)
 
 it("white space in the middle of a long text costs no time to trim around", function()
-  local trim = require("iot.credentials.excerpt").trim
+  local trim = require("iot.excerpt").trim
   local long = "x" .. (" "):rep(200000) .. "y"
   local started = core.monotonic()
   assert.equal(long, trim("  " .. long .. "\n"))

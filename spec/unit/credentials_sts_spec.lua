@@ -1,5 +1,5 @@
 -- Roles assumed through STS, and the reader of its XML.
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 local support = require "spec.support.sts"
 local sts = require "iot.credentials.sts"
 local xml = require "iot.credentials.xml"

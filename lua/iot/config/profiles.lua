@@ -1,7 +1,7 @@
 ---The profiles of the user: both files, read once, and the one that is selected (reference 6.1).
 local core = require "iot.core"
 local errors = require "iot.errors"
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 local profile_parser = require "iot.config.profile_parser"
 local variables = require "iot.config.variables"
 

@@ -1,6 +1,6 @@
 ---What the providers that ask a server have in common: URLs, one bounded request, the record in its answer.
 local core = require "iot.core"
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 
 local exchange = {}
 

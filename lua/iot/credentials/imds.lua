@@ -1,5 +1,5 @@
 ---Credentials, and the region, from an EC2 instance's metadata service, version 2 (reference 7.9).
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 local exchange = require "iot.credentials.exchange"
 local profiles = require "iot.config.profiles"
 local variables = require "iot.config.variables"

@@ -1,5 +1,5 @@
 ---Credentials that `aws login` left, for as long as its session can be refreshed (reference 7.7).
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 local base64url = require "iot.credentials.base64url"
 local core = require "iot.core"
 local token_cache = require "iot.credentials.token_cache"

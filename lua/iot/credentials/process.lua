@@ -1,6 +1,6 @@
 ---Credentials that a program prints, the profile key credential_process (reference 7.8).
 local core = require "iot.core"
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 
 local process = {}
 

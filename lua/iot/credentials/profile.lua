@@ -1,6 +1,6 @@
 ---Credentials of a profile: a base, and the roles that are assumed with it, one after the other
 ---(reference 7.5).
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 local profiles = require "iot.config.profiles"
 local sts = require "iot.credentials.sts"
 local web_identity = require "iot.credentials.web_identity"

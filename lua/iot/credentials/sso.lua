@@ -1,7 +1,7 @@
 ---Credentials of a role of IAM Identity Center, for a token that `aws sso login` left (reference 7.6).
 local core = require "iot.core"
 local endpoint = require "iot.endpoint"
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 local token_cache = require "iot.credentials.token_cache"
 
 local sso = {}

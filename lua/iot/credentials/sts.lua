@@ -1,7 +1,7 @@
 ---The Security Token Service: AssumeRole, signed, and AssumeRoleWithWebIdentity, unsigned (reference 7.4).
 local core = require "iot.core"
 local errors = require "iot.errors"
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 local retry = require "iot.retry"
 local xml = require "iot.credentials.xml"
 

@@ -2,7 +2,7 @@
 ---the requests made with them (reference 7.6, 7.7).
 local core = require "iot.core"
 local errors = require "iot.errors"
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 local retry = require "iot.retry"
 local variables = require "iot.config.variables"
 

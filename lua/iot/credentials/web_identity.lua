@@ -1,6 +1,6 @@
 ---A role for a token that someone else keeps fresh in a file, as Kubernetes does (reference 7.4).
 local core = require "iot.core"
-local excerpt = require "iot.credentials.excerpt"
+local excerpt = require "iot.excerpt"
 local sts = require "iot.credentials.sts"
 local variables = require "iot.config.variables"
 
