@@ -50,6 +50,19 @@ static int parse_time(lua_State *L)
   return 1;
 }
 
+/* core.parse_http_date(text) -> seconds since the epoch, of a date as HTTP's headers have it | nil */
+static int parse_http_date(lua_State *L)
+{
+  int64_t time;
+
+  luaL_checktype(L, 1, LUA_TSTRING);
+  if (iot_clock_parse_http_date(&time, liot_view(L, 1), (int64_t)iot_clock_now()) == IOT_OK)
+    lua_pushnumber(L, (lua_Number)time);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 static int fail_with_status(lua_State *L, enum iot_status status)
 {
   struct iot_error error;
@@ -306,6 +319,7 @@ void liot_open_system(lua_State *L)
     { "monotonic", monotonic },
     { "sleep", sleep_seconds },
     { "parse_time", parse_time },
+    { "parse_http_date", parse_http_date },
     { "uuid", uuid },
     { "random", random_number },
     { "sha1", sha1 },

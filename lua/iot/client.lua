@@ -143,9 +143,9 @@ local function check_retry(given, level)
   return copy
 end
 
-local function context_of(found, checked, runtime)
+local function context_of(found, checked, runtime, skew)
   return {
-    runtime = runtime, region = found.region, profiles = found.profiles,
+    runtime = runtime, clock_skew = skew, region = found.region, profiles = found.profiles,
     profile = found.profiles.selected, endpoint_for = found.endpoint_for,
     connect_timeout = found.connect_timeout, ca_bundle = found.ca_bundle, proxy = found.proxy,
     mfa_code = checked.mfa_code, device = checked.device,
@@ -188,8 +188,9 @@ function client.new(given, level)
   local runtime = checked.runtime or require "iot.runtime"
   local found, message, detail = find_settings(checked, runtime)
   if not found then return nil, message, detail end
+  local skew = clock_skew.new()
   local makers
-  makers, message = chain.makers(context_of(found, checked, runtime), checked.credentials,
+  makers, message = chain.makers(context_of(found, checked, runtime, skew), checked.credentials,
     checked.profile ~= nil)
   if not makers then
     return errors.fail({ code = "InvalidCredentials" }, "the credentials cannot be used: " .. message)
@@ -200,7 +201,7 @@ function client.new(given, level)
   return new_object {
     settings = found,
     credentials = refresh.new(makers, runtime),
-    clock_skew = clock_skew.new(),
+    clock_skew = skew,
     retry = retry.new {
       runtime = runtime, mode = found.retry.mode, max_attempts = found.retry.max_attempts,
       parameters = retry.parameters[found.retry.parameters],

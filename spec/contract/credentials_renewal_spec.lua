@@ -111,6 +111,17 @@ describe("credentials in a run of calls", function()
     assert.equal("ExpiredTokenException", rig.events[#rig.events - 1].code)
   end)
 
+  it("assume a role on a machine whose clock is wrong, and keep what they learn of the time", function()
+    for _, seconds in ipairs { -3600, 1800 } do
+      rig:config(rig:role_profile "source_profile = u" .. rig:user_profile "profile u")
+      rig.runtime.now = function() return core.now() + rig.offset + seconds end
+      local client = rig:client()
+      assert.same({ "sts", "sts" }, (rig:trace(client)))
+      assert.same({}, (rig:trace(client)))
+      assert.equal(1, rig.events[#rig.events].attempt)
+    end
+  end)
+
   it("that the service calls expired twice end the call", function()
     rig:use_container()
     sim:fault { kind = "reply", status = 403, headers = { ["X-Amzn-ErrorType"] = "ExpiredTokenException" },

@@ -110,8 +110,16 @@ describe("a time", function()
   end
 
   it("is read of a text", function()
-    for _, value in ipairs { 5, {}, false } do assert_raises(core.parse_time, value) end
-    assert_raises(core.parse_time)
+    for _, read in ipairs { core.parse_time, core.parse_http_date } do
+      for _, value in ipairs { 5, {}, false } do assert_raises(read, value) end
+      assert_raises(read)
+    end
+  end)
+
+  it("is a date of HTTP, too", function()
+    assert.equal(784111777, core.parse_http_date "Sun, 06 Nov 1994 08:49:37 GMT")
+    assert.is_nil(core.parse_http_date "")
+    assert.is_nil(core.parse_http_date "2030-01-31T12:00:00Z")
   end)
 end)
 

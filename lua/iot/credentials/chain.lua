@@ -11,6 +11,7 @@ local chain = {}
 ---@field profiles iot.Profiles  what the files hold
 ---@field profile table<string, string>?  the selected one
 ---@field endpoint_for fun(service: iot.ServiceName, region: string?): string?, string?, string?
+---@field clock_skew iot.ClockSkew?  of the client; learnt from any service that it signs for
 ---@field connect_timeout number
 ---@field ca_bundle string?
 ---@field proxy string?

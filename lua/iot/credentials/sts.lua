@@ -84,13 +84,13 @@ local function signing_region(context, url)
   return context.region
 end
 
--- The headers to send. Host is left to the one that sends.
-local function headers_of(context, url, call)
+-- The headers to send, signed with that time. Host is left to the one that sends.
+local function headers_of(context, url, call, time)
   local headers = { { "Content-Type", "application/x-www-form-urlencoded; charset=utf-8" } }
   if not call.source then return headers end
   local signed, message = core.sign({ method = "POST", url = url, headers = headers, body = call.body }, {
     credentials = call.source, region = signing_region(context, url), service = "sts",
-    time = context.runtime.now(),
+    time = time,
   })
   if not signed then return nil, "the request cannot be signed: " .. message end
   headers = {}
@@ -120,6 +120,7 @@ local function read_error(reply, call)
   local _, message, detail = errors.fail({
     kind = "service", operation = call.action, code = code or tostring(reply.status), status = reply.status,
     request_id = quoted("^%s*([%w-]+)%s*$", "RequestId"),
+    server_time = core.parse_http_date((reply.headers or {}).date or ""),
   }, text)
   detail.retryable = detail.retryable or code == "IDPCommunicationError" or reply.status >= 500
   return nil, message, detail
@@ -127,7 +128,9 @@ end
 
 -- The reply; else the failure.
 local function exchange_once(context, url, call, timeout)
-  local headers, message = headers_of(context, url, call)
+  local skew = context.clock_skew
+  local time = context.runtime.now() + (skew and skew.offset or 0)
+  local headers, message = headers_of(context, url, call, time)
   if not headers then return nil, message end
   local reply, reason, facts = context.runtime.request {
     url = url, method = "POST", headers = headers, body = call.body, timeout = timeout,
@@ -136,7 +139,9 @@ local function exchange_once(context, url, call, timeout)
   if reply and reply.status == 200 then
     return reply
   elseif reply then
-    return read_error(reply, call)
+    local _, text, detail = read_error(reply, call)
+    detail.retryable = skew and skew:correct(time, detail) or detail.retryable
+    return nil, text, detail
   end
   message = "STS was not reached: " .. reason
   if not (facts and errors.codes[facts.code]) then return nil, call.action .. ": " .. message end
