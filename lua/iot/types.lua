@@ -132,6 +132,8 @@
 ---@field connect_timeout number
 ---@field read_timeout number
 ---@field timeout number
+---@field retry { mode: "standard"|"adaptive", max_attempts: integer, parameters: "2.0"|"2.1" }
+---@field defaults_mode string?
 ---@field ca_bundle string?
 ---@field ca_bundle_source string?  for messages
 ---@field proxy string?
