@@ -6,8 +6,9 @@
 
 #include "lua_compat.h"
 
-/* Each adds its functions to the table on top of the stack. */
-void liot_open_client(lua_State *L);
+/* Each adds its functions to the table on top of the stack; `codec` is the index of the codec. */
+void liot_open_client(lua_State *L, int codec);
+void liot_open_multi(lua_State *L, int codec);
 void liot_open_sigv4(lua_State *L);
 void liot_open_http(lua_State *L);
 void liot_open_system(lua_State *L);

@@ -129,7 +129,7 @@ static int client_endpoint(lua_State *L)
   return 1;
 }
 
-void liot_open_client(lua_State *L)
+void liot_open_client(lua_State *L, int codec)
 {
   static const luaL_Reg work_metamethods[] = { { "__gc", work_gc }, { NULL, NULL } };
   static const luaL_Reg none[] = { { NULL, NULL } };
@@ -152,10 +152,7 @@ void liot_open_client(lua_State *L)
     { "encode_json", liot_encode_json },
     { NULL, NULL },
   };
-  const int codec = lua_gettop(L);
 
-  liot_push_codec(L);
-  lua_insert(L, codec); /* below the module's table */
   lua_pushnil(L);
   liot_new_class(L, WORK_CLASS, work_metamethods, none);
   lua_pushvalue(L, codec);
@@ -164,5 +161,4 @@ void liot_open_client(lua_State *L)
   lua_pushvalue(L, codec);
   liot_register(L, json, 1);
   liot_register_operations(L, codec);
-  lua_remove(L, codec);
 }

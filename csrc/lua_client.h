@@ -44,6 +44,11 @@ const struct iot_operation *liot_check_operation(lua_State *L, int index);
  */
 void liot_read_attempt(lua_State *L, int index, struct iot_attempt *attempt);
 
+/* Push what a reply means, as liot_decode does, and with a result the status of HTTP. Returns how many
+   values were pushed. */
+int liot_decode_result(
+    lua_State *L, int codec, const struct iot_operation *operation, const struct iot_reply *reply);
+
 /* client:validate, client:prepare, client:parse; with the codec as their upvalue. */
 int liot_validate(lua_State *L);
 int liot_prepare(lua_State *L);

@@ -1,56 +1,50 @@
 /*
  * Plain HTTP requests, for what is not an operation: credentials, and links that the service gives.
  */
+#include "lua_http.h"
+
 #include <string.h>
 
-#include "iot_http_client.h"
 #include "iot_uri.h"
 #include "lua_binding.h"
-#include "lua_util.h"
 
-#define EXCHANGE_CLASS "iot.exchange"
+#define REQUEST_CLASS "iot.request"
 
-struct exchange {
-  struct iot_http_client *http;
-  struct iot_request request;
-  struct iot_reply reply;
-  struct iot_buffer origin;
-  struct iot_buffer host;
-  struct iot_buffer method; /* with a terminator */
-};
-
-/* __gc, and at the end of a request; safe to run twice */
-static int exchange_close(lua_State *L)
+void liot_close_request(struct liot_request *request)
 {
-  struct exchange *exchange = luaL_checkudata(L, 1, EXCHANGE_CLASS);
+  iot_http_client_close(request->http);
+  request->http = NULL;
+  iot_request_free(&request->request);
+  iot_reply_free(&request->reply);
+  iot_buffer_free(&request->origin);
+  iot_buffer_free(&request->host);
+  iot_buffer_free(&request->method);
+}
 
-  iot_http_client_close(exchange->http);
-  exchange->http = NULL;
-  iot_request_free(&exchange->request);
-  iot_reply_free(&exchange->reply);
-  iot_buffer_free(&exchange->origin);
-  iot_buffer_free(&exchange->host);
-  iot_buffer_free(&exchange->method);
+static int request_gc(lua_State *L)
+{
+  liot_close_request(luaL_checkudata(L, 1, REQUEST_CLASS));
   return 0;
 }
 
-static struct exchange *push_inert_exchange(lua_State *L)
+static struct liot_request *push_inert_request(lua_State *L)
 {
-  struct exchange *exchange = lua_newuserdata(L, sizeof *exchange);
+  struct liot_request *request = lua_newuserdata(L, sizeof *request);
 
-  exchange->http = NULL;
-  iot_request_init(&exchange->request);
-  iot_reply_init(&exchange->reply);
-  iot_buffer_init(&exchange->origin, 8192);
-  iot_buffer_init(&exchange->host, 8192);
-  iot_buffer_init(&exchange->method, 32);
-  luaL_getmetatable(L, EXCHANGE_CLASS);
+  request->http = NULL;
+  request->timeout = 0;
+  iot_request_init(&request->request);
+  iot_reply_init(&request->reply);
+  iot_buffer_init(&request->origin, 8192);
+  iot_buffer_init(&request->host, 8192);
+  iot_buffer_init(&request->method, 32);
+  luaL_getmetatable(L, REQUEST_CLASS);
   lua_setmetatable(L, -2);
-  return exchange;
+  return request;
 }
 
 static enum iot_status add_header(
-    lua_State *L, struct exchange *exchange, int headers, int i, struct iot_error *error)
+    lua_State *L, struct liot_request *request, int headers, int i, struct iot_error *error)
 {
   const int top = lua_gettop(L);
   struct iot_view name, value;
@@ -64,7 +58,7 @@ static enum iot_status add_header(
     luaL_error(L, "header %d must hold a name and a value, both strings", i);
   name = liot_view(L, -2);
   value = liot_view(L, -1);
-  status = iot_view_is_token(name) ? iot_request_add_header(&exchange->request, name, value)
+  status = iot_view_is_token(name) ? iot_request_add_header(&request->request, name, value)
                                    : IOT_EPARAMETER;
   if (status != IOT_OK)
     iot_fail(error, status, "header %d cannot be sent", i);
@@ -73,58 +67,57 @@ static enum iot_status add_header(
 }
 
 static enum iot_status add_headers(
-    lua_State *L, struct exchange *exchange, int request, struct iot_error *error)
+    lua_State *L, struct liot_request *request, int index, struct iot_error *error)
 {
   enum iot_status status = iot_request_add_header(
-      &exchange->request, IOT_LITERAL("Host"), iot_buffer_view(&exchange->host));
+      &request->request, IOT_LITERAL("Host"), iot_buffer_view(&request->host));
   int count, i;
 
-  if (!liot_table_field(L, request, "headers"))
+  if (!liot_table_field(L, index, "headers"))
     return status;
   count = (int)liot_rawlen(L, -1);
   for (i = 1; status == IOT_OK && i <= count; i++)
-    status = add_header(L, exchange, lua_gettop(L), i, error);
+    status = add_header(L, request, lua_gettop(L), i, error);
   return status;
 }
 
 /* The URL goes out as it was given: nothing is encoded or tidied. */
 static enum iot_status set_target(
-    struct exchange *exchange, struct iot_view text, bool *https, struct iot_error *error)
+    struct liot_request *request, struct iot_view text, bool *https, struct iot_error *error)
 {
   struct iot_url url;
   enum iot_status status = iot_url_parse(&url, text, error);
-  struct iot_buffer *target = &exchange->request.target;
+  struct iot_buffer *target = &request->request.target;
 
   if (status != IOT_OK)
     return status;
   if (memchr(text.p, ' ', text.n))
     return iot_fail(error, IOT_EPARAMETER, "the URL holds a space");
   *https = url.https;
-  iot_buffer_append(
-      &exchange->origin, url.https ? IOT_LITERAL("https://") : IOT_LITERAL("http://"));
-  iot_url_append_host(&exchange->origin, &url);
-  iot_url_append_host(&exchange->host, &url);
+  iot_buffer_append(&request->origin, url.https ? IOT_LITERAL("https://") : IOT_LITERAL("http://"));
+  iot_url_append_host(&request->origin, &url);
+  iot_url_append_host(&request->host, &url);
   iot_buffer_append(target, url.path.n ? url.path : IOT_LITERAL("/"));
   if (url.query.p) {
     iot_buffer_append_byte(target, '?');
     iot_buffer_append(target, url.query);
   }
-  return target->status == IOT_OK ? exchange->host.status : target->status;
+  return target->status == IOT_OK ? request->host.status : target->status;
 }
 
 static enum iot_status set_method(
-    struct exchange *exchange, struct iot_view method, struct iot_error *error)
+    struct liot_request *request, struct iot_view method, struct iot_error *error)
 {
   if (!method.p)
     method = IOT_LITERAL("GET");
   if (!iot_view_is_token(method))
     return iot_fail(error, IOT_EPARAMETER, "the method is not an HTTP method");
-  iot_buffer_append(&exchange->method, method);
-  iot_buffer_terminate(&exchange->method);
-  exchange->request.method = exchange->method.p;
-  if (exchange->method.status == IOT_ETOOLARGE)
+  iot_buffer_append(&request->method, method);
+  iot_buffer_terminate(&request->method);
+  request->request.method = request->method.p;
+  if (request->method.status == IOT_ETOOLARGE)
     return iot_fail(error, IOT_EPARAMETER, "the method is too long");
-  return exchange->method.status;
+  return request->method.status;
 }
 
 /* { name = value }, names in lower case; of a name that comes twice, the first */
@@ -158,7 +151,7 @@ static void push_headers(lua_State *L, const struct iot_reply *reply)
   }
 }
 
-static void push_reply(lua_State *L, const struct iot_reply *reply)
+void liot_push_reply(lua_State *L, const struct iot_reply *reply)
 {
   lua_createtable(L, 0, 3);
   lua_pushinteger(L, reply->status);
@@ -169,14 +162,49 @@ static void push_reply(lua_State *L, const struct iot_reply *reply)
   lua_setfield(L, -2, "headers");
 }
 
-static void read_options(lua_State *L, struct iot_http_options *options)
+static void read_options(lua_State *L, int index, struct iot_http_options *options)
 {
-  options->ca_bundle = liot_string_field(L, 1, "ca_bundle");
-  options->proxy = liot_string_field(L, 1, "proxy");
-  options->client_certificate = liot_string_field(L, 1, "client_certificate");
-  options->client_key = liot_string_field(L, 1, "client_key");
-  options->connect_timeout = liot_number_field(L, 1, "connect_timeout", 0);
-  options->read_timeout = liot_number_field(L, 1, "read_timeout", 0);
+  options->ca_bundle = liot_string_field(L, index, "ca_bundle");
+  options->proxy = liot_string_field(L, index, "proxy");
+  options->client_certificate = liot_string_field(L, index, "client_certificate");
+  options->client_key = liot_string_field(L, index, "client_key");
+  options->connect_timeout = liot_number_field(L, index, "connect_timeout", 0);
+  options->read_timeout = liot_number_field(L, index, "read_timeout", 0);
+}
+
+enum iot_status liot_read_request(
+    lua_State *L, int index, struct liot_request **pushed, struct iot_error *error)
+{
+  struct iot_http_options options = { .allow_plain = false };
+  struct iot_view url, method, body;
+  struct liot_request *request;
+  enum iot_status status;
+  bool https = true;
+  double timeout;
+
+  luaL_checktype(L, index, LUA_TTABLE);
+  url = liot_string_field(L, index, "url");
+  method = liot_string_field(L, index, "method");
+  body = liot_string_field(L, index, "body");
+  timeout = liot_number_field(L, index, "timeout", 0);
+  read_options(L, index, &options);
+  request = *pushed = push_inert_request(L);
+  request->timeout = timeout;
+  error->message[0] = '\0';
+  iot_buffer_append(&request->request.body, body);
+  status = set_method(request, method, error);
+  if (status == IOT_OK)
+    status = set_target(request, url, &https, error);
+  if (status == IOT_OK)
+    status = add_headers(L, request, index, error);
+  options.allow_plain = !https;
+  if (status == IOT_OK)
+    status = request->request.body.status;
+  if (status == IOT_OK)
+    status = iot_http_client_open(&request->http, &options, error);
+  if (status != IOT_OK && !error->message[0])
+    iot_fail(error, status, "%s", iot_status_text(status));
+  return status;
 }
 
 /*
@@ -185,55 +213,30 @@ static void read_options(lua_State *L, struct iot_http_options *options)
  *   -> { status=, headers=, body= } | nil, message, facts
  * One exchange on a connection of its own, which is closed afterwards.
  */
-static int request(lua_State *L)
+static int send_request(lua_State *L)
 {
-  struct iot_http_options options = { .allow_plain = false };
-  struct iot_view url, method, body;
-  struct exchange *exchange;
-  struct iot_error error = { "" };
+  struct liot_request *request;
+  struct iot_error error;
   enum iot_status status;
-  double timeout;
-  bool https = true;
 
-  luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  url = liot_string_field(L, 1, "url");
-  method = liot_string_field(L, 1, "method");
-  body = liot_string_field(L, 1, "body");
-  timeout = liot_number_field(L, 1, "timeout", 0);
-  read_options(L, &options);
-  exchange = push_inert_exchange(L);
-  iot_buffer_append(&exchange->request.body, body);
-  status = set_method(exchange, method, &error);
+  status = liot_read_request(L, 1, &request, &error);
   if (status == IOT_OK)
-    status = set_target(exchange, url, &https, &error);
+    status = iot_http_client_perform(request->http, iot_buffer_view(&request->origin),
+        &request->request, request->timeout, &request->reply, &error);
   if (status == IOT_OK)
-    status = add_headers(L, exchange, 1, &error);
-  options.allow_plain = !https;
-  if (status == IOT_OK)
-    status = exchange->request.body.status;
-  if (status == IOT_OK)
-    status = iot_http_client_open(&exchange->http, &options, &error);
-  if (status == IOT_OK)
-    status = iot_http_client_perform(exchange->http, iot_buffer_view(&exchange->origin),
-        &exchange->request, timeout, &exchange->reply, &error);
-  if (status != IOT_OK && !error.message[0])
-    iot_fail(&error, status, "%s", iot_status_text(status));
-  if (status == IOT_OK)
-    push_reply(L, &exchange->reply);
-  lua_pushcfunction(L, exchange_close);
-  lua_pushvalue(L, 2);
-  lua_call(L, 1, 0);
+    liot_push_reply(L, &request->reply);
+  liot_close_request(request);
   return status == IOT_OK ? 1 : liot_fail(L, status, &error);
 }
 
 void liot_open_http(lua_State *L)
 {
-  static const luaL_Reg metamethods[] = { { "__gc", exchange_close }, { NULL, NULL } };
+  static const luaL_Reg metamethods[] = { { "__gc", request_gc }, { NULL, NULL } };
   static const luaL_Reg none[] = { { NULL, NULL } };
-  static const luaL_Reg functions[] = { { "request", request }, { NULL, NULL } };
+  static const luaL_Reg functions[] = { { "request", send_request }, { NULL, NULL } };
 
   lua_pushnil(L);
-  liot_new_class(L, EXCHANGE_CLASS, metamethods, none);
+  liot_new_class(L, REQUEST_CLASS, metamethods, none);
   liot_register(L, functions, 0);
 }

@@ -2,6 +2,7 @@
  * The module iot.core: registration only.
  */
 #include "lua_binding.h"
+#include "lua_codec.h"
 
 #if defined(__GNUC__)
 #define EXPORT __attribute__((visibility("default")))
@@ -14,8 +15,14 @@
 
 EXPORT int luaopen_iot_core(lua_State *L)
 {
+  int codec;
+
+  liot_remember_main_thread(L);
+  liot_push_codec(L);
+  codec = lua_gettop(L);
   lua_newtable(L);
-  liot_open_client(L);
+  liot_open_client(L, codec);
+  liot_open_multi(L, codec);
   liot_open_sigv4(L);
   liot_open_http(L);
   liot_open_system(L);

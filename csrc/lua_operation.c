@@ -23,6 +23,15 @@ void liot_read_attempt(lua_State *L, int index, struct iot_attempt *attempt)
       liot_number_field(L, index, "max_attempts", 1));
 }
 
+int liot_decode_result(
+    lua_State *L, int codec, const struct iot_operation *operation, const struct iot_reply *reply)
+{
+  if (liot_decode(L, codec, operation, reply) != 1)
+    return 3;
+  lua_pushinteger(L, reply->status);
+  return 2;
+}
+
 /* core.NAME(client, params, attempt) -> result, HTTP status | nil, message, facts: one signed attempt */
 static int call_operation(lua_State *L)
 {
@@ -47,12 +56,8 @@ static int call_operation(lua_State *L)
     status = iot_http_client_perform(client->http, iot_buffer_view(&client->target.origin),
         &client->request, attempt.timeout, &work->reply, &error);
   work->reply.secret = attempt.credentials.session_token;
-  results = status == IOT_OK ? liot_decode(L, CODEC, operation, &work->reply)
+  results = status == IOT_OK ? liot_decode_result(L, CODEC, operation, &work->reply)
                              : liot_fail(L, status, &error);
-  if (results == 1) {
-    lua_pushinteger(L, work->reply.status);
-    results = 2;
-  }
   liot_give_back(client, work);
   return results;
 }

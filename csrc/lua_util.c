@@ -97,6 +97,25 @@ int liot_fail(lua_State *L, enum iot_status status, const struct iot_error *erro
   return 3;
 }
 
+static bool hook_changed(void *context)
+{
+  const struct liot_hook *hook = context;
+
+  return lua_gethook(hook->thread) != hook->before;
+}
+
+const struct iot_interrupt *liot_watch_hook(lua_State *L, struct liot_hook *hook)
+{
+  liot_push_main_thread(L);
+  hook->thread = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  if (!hook->thread)
+    hook->thread = L;
+  hook->before = lua_gethook(hook->thread);
+  hook->interrupt = (struct iot_interrupt){ hook_changed, hook };
+  return &hook->interrupt;
+}
+
 void liot_set_view(lua_State *L, const char *name, struct iot_view text)
 {
   if (text.n == 0)

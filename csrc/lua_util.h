@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "iot_interrupt.h"
 #include "iot_sigv4.h"
 #include "lua_compat.h"
 
@@ -38,6 +39,17 @@ int64_t liot_time_field(lua_State *L, int table, const char *name);
 
 /* nil, message, facts: facts = { code = ... }. Raises when `status` is IOT_ENOMEM. Returns 3. */
 int liot_fail(lua_State *L, enum iot_status status, const struct iot_error *error);
+
+/* What tells an interrupt: the debug hook of the main thread is another than when the waiting began.
+   A signal handler can do no more with a Lua state than set one, which then raises; lua.c's does. */
+struct liot_hook {
+  struct iot_interrupt interrupt;
+  lua_State *thread;
+  lua_Hook before;
+};
+
+/* Begin to watch, for what waits in C. Returns the interrupt, valid as long as `hook`. Calls no finaliser. */
+const struct iot_interrupt *liot_watch_hook(lua_State *L, struct liot_hook *hook);
 
 /* t[name] = text, of the table on top of the stack; nothing when the view is empty. */
 void liot_set_view(lua_State *L, const char *name, struct iot_view text);

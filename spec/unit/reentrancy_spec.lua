@@ -98,4 +98,59 @@ describe("a finaliser in the middle of a call", function()
         and signed.canonical_request:find("GET\n/p" .. i .. "\n", 1, true), signed.canonical_request)
     end)
   end)
+
+  -- Nobody listens there: an exchange ends at once, without a server.
+  local NOWHERE = { url = "http://127.0.0.1:1/" .. ("x"):rep(300), timeout = 5, proxy = "",
+    headers = { { "X-A", ("a"):rep(300) } } }
+
+  local function attempt_of(i)
+    return { credentials = CREDENTIALS, timeout = 5, user_agent = "agent " .. i, invocation_id = "id " .. i }
+  end
+
+  it("that closes a multi leaves memory sound", function()
+    for i = 1, 1000 do
+      local client, multi, done = new_client(), core.multi(2), {}
+      collectable(function() multi:close() end)
+      for _ = 1, 3 do
+        -- Each works, or says that the multi is closed.
+        local ok, slot = pcall(multi.start, multi, client, DESCRIBE, { taskId = "t" .. i }, attempt_of(i))
+        if not ok then assert(slot:find "closed multi", slot) end
+        ok, slot = pcall(multi.request, multi, NOWHERE)
+        if not ok then assert(slot:find "closed multi", slot) end
+        local waited, count = pcall(multi.wait, multi, 1, done)
+        for k = 1, waited and count or 0 do
+          local finished, result, _, facts = pcall(multi.finish, multi, done[k])
+          if finished then
+            assert.is_nil(result)
+            assert.equal("ConnectionFailed", facts.code)
+          else
+            assert(result:find "closed multi" or result:find "not in use", result)
+          end
+        end
+      end
+      client:close()
+    end
+  end)
+
+  it("that uses the same multi mixes no two exchanges", function()
+    local client, multi = new_client(), core.multi(2)
+    local function disturb()
+      local slot = multi:start(client, DESCRIBE, { taskId = ("other"):rep(99) }, attempt_of(0))
+      multi:request(NOWHERE)
+      multi:cancel(slot)
+    end
+    disturbed(disturb, function(i)
+      local done = {}
+      local slot = assert(multi:start(client, DESCRIBE, { taskId = "mine" .. i }, attempt_of(i)))
+      local ended = false
+      while not ended do
+        for k = 1, multi:wait(5, done) do
+          local result, message, facts = multi:finish(done[k])
+          assert(result == nil and message:find "127%.0%.0%.1" and facts.code == "ConnectionFailed", message)
+          ended = ended or done[k] == slot
+        end
+      end
+    end)
+    multi:close()
+  end)
 end)

@@ -1,0 +1,243 @@
+/*
+ * Many exchanges at once: core.multi.
+ */
+#include <limits.h>
+#include <math.h>
+
+#include "iot_multi.h"
+#include "lua_binding.h"
+#include "lua_client.h"
+#include "lua_codec.h"
+#include "lua_http.h"
+
+#define MULTI_CLASS "iot.multi"
+#define JOB_CLASS "iot.job"
+
+enum { CODEC = lua_upvalueindex(1) };
+
+struct multi {
+  struct iot_multi *jobs; /* NULL once closed */
+};
+
+/* The owner of a finished job while Lua makes a result of it. */
+struct holder {
+  struct iot_job *job;
+};
+
+static int holder_gc(lua_State *L)
+{
+  struct holder *holder = luaL_checkudata(L, 1, JOB_CLASS);
+
+  iot_job_free(holder->job);
+  holder->job = NULL;
+  return 0;
+}
+
+/* multi:close(), __gc and __close: cancels everything; safe to run twice */
+static int multi_close(lua_State *L)
+{
+  struct multi *multi = luaL_checkudata(L, 1, MULTI_CLASS);
+
+  iot_multi_close(multi->jobs);
+  multi->jobs = NULL;
+  return 0;
+}
+
+/* Raises when a finaliser has closed it meanwhile. From here to the next call of Lua it is open. */
+static void check_open(lua_State *L, const struct multi *multi)
+{
+  if (!multi->jobs)
+    luaL_error(L, "attempt to use a closed multi");
+}
+
+static struct multi *check_multi(lua_State *L)
+{
+  struct multi *multi = luaL_checkudata(L, 1, MULTI_CLASS);
+
+  check_open(L, multi);
+  if (!iot_multi_is_own(multi->jobs))
+    luaL_error(L, "attempt to use a multi of another process");
+  return multi;
+}
+
+static double check_integer(lua_State *L, int index, double low)
+{
+  const double number = luaL_checknumber(L, index);
+
+  luaL_argcheck(L, number >= low && number <= INT_MAX && number == floor(number), index,
+      "no number of this kind");
+  return number;
+}
+
+/* core.multi(max_connections) -> multi; max_connections: idle ones that are kept, an integer from 1 */
+static int multi_new(lua_State *L)
+{
+  const double max_connections = check_integer(L, 1, 1);
+  struct multi *multi = lua_newuserdata(L, sizeof *multi);
+  struct iot_error error;
+  enum iot_status status;
+
+  multi->jobs = NULL;
+  luaL_getmetatable(L, MULTI_CLASS);
+  lua_setmetatable(L, -2);
+  status = iot_multi_open(&multi->jobs, (long)max_connections, &error);
+  return status == IOT_OK ? 1 : liot_fail(L, status, &error);
+}
+
+/* Answer with a slot, or why there is none. */
+static int push_slot(
+    lua_State *L, enum iot_status status, size_t slot, const struct iot_error *error)
+{
+  if (status != IOT_OK)
+    return liot_fail(L, status, error);
+  lua_pushinteger(L, (lua_Integer)slot);
+  return 1;
+}
+
+/* multi:start(native, operation_name, params, attempt) -> slot | nil, message, facts */
+static int multi_start(lua_State *L)
+{
+  struct multi *multi = check_multi(L);
+  struct liot_client *client = liot_check_client(L, 2);
+  const struct iot_operation *operation = liot_check_operation(L, 3);
+  struct iot_view values[IOT_OPERATION_MAX_MEMBERS];
+  struct iot_http_exchange *exchange;
+  struct iot_attempt attempt;
+  struct iot_error error;
+  enum iot_status status;
+  size_t slot = 0;
+
+  luaL_checktype(L, 4, LUA_TTABLE);
+  liot_read_attempt(L, 5, &attempt);
+  status = liot_read_params(L, CODEC, 4, operation, values, &error);
+  if (status != IOT_OK)
+    return liot_fail(L, status, &error);
+  liot_check_open(L, client);
+  check_open(L, multi);
+  status = iot_attempt_write(
+      &client->request, &client->signer, &attempt, &client->target, operation, values, &error);
+  if (status == IOT_OK)
+    status = iot_http_client_prepare(client->http, &exchange,
+        iot_buffer_view(&client->target.origin), &client->request, attempt.timeout,
+        attempt.credentials.session_token, &error);
+  if (status == IOT_OK)
+    status = iot_multi_start(multi->jobs, exchange, operation, &slot, &error);
+  return push_slot(L, status, slot, &error);
+}
+
+/* multi:request(request) -> slot | nil, message, facts; the argument is that of core.request. Its
+   connection is kept, like all of a multi. */
+static int multi_request(lua_State *L)
+{
+  struct multi *multi = check_multi(L);
+  struct iot_http_exchange *exchange;
+  struct liot_request *request;
+  struct iot_error error;
+  enum iot_status status;
+  size_t slot = 0;
+
+  lua_settop(L, 2);
+  status = liot_read_request(L, 2, &request, &error);
+  check_open(L, multi);
+  if (status == IOT_OK)
+    status = iot_http_client_prepare(request->http, &exchange, iot_buffer_view(&request->origin),
+        &request->request, request->timeout, (struct iot_view){ NULL, 0 }, &error);
+  if (status == IOT_OK)
+    status = iot_multi_start(multi->jobs, exchange, NULL, &slot, &error);
+  liot_close_request(request);
+  return push_slot(L, status, slot, &error);
+}
+
+/* multi:wait(seconds, done) -> how many have finished; done[1] to done[count]: their slots, in the order
+   in which they did. 0 when `seconds` have passed, or it was interrupted. */
+static int multi_wait(lua_State *L)
+{
+  struct multi *multi = check_multi(L);
+  const double seconds = luaL_checknumber(L, 2);
+  struct liot_hook hook;
+  lua_Integer count = 0;
+  size_t slot;
+
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
+  iot_multi_wait(multi->jobs, seconds, liot_watch_hook(L, &hook));
+  /* The table may grow, and a finaliser close the multi. */
+  while (multi->jobs && (slot = iot_multi_next(multi->jobs))) {
+    lua_pushinteger(L, (lua_Integer)slot);
+    lua_rawseti(L, 3, (int)++count);
+  }
+  lua_pushinteger(L, count);
+  return 1;
+}
+
+/* The result of an operation with the status of HTTP, a reply, or nil, message, facts. */
+static int push_result(lua_State *L, struct iot_job *job)
+{
+  const struct iot_reply *reply = &job->exchange->own_reply;
+  struct iot_error error;
+  enum iot_status status = iot_http_exchange_result(job->exchange, &error);
+
+  if (status != IOT_OK)
+    return liot_fail(L, status, &error);
+  if (job->operation)
+    return liot_decode_result(L, CODEC, job->operation, reply);
+  liot_push_reply(L, reply);
+  return 1;
+}
+
+/* multi:finish(slot) -> what the blocking function returns; the slot is free then */
+static int multi_finish(lua_State *L)
+{
+  struct multi *multi = check_multi(L);
+  const size_t slot = (size_t)check_integer(L, 2, 0);
+  struct holder *holder = lua_newuserdata(L, sizeof *holder);
+  int results;
+
+  holder->job = NULL;
+  luaL_getmetatable(L, JOB_CLASS);
+  lua_setmetatable(L, -2);
+  check_open(L, multi);
+  luaL_argcheck(L, iot_multi_find(multi->jobs, slot), 2, "this slot is not in use");
+  holder->job = iot_multi_take(multi->jobs, slot);
+  luaL_argcheck(L, holder->job, 2, "what is in this slot has not finished");
+  results = push_result(L, holder->job);
+  iot_job_free(holder->job);
+  holder->job = NULL;
+  return results;
+}
+
+/* multi:cancel(slot): ends what is there, whatever its state; the slot is free then */
+static int multi_cancel(lua_State *L)
+{
+  struct multi *multi = check_multi(L);
+
+  iot_multi_cancel(multi->jobs, (size_t)check_integer(L, 2, 0));
+  return 0;
+}
+
+void liot_open_multi(lua_State *L, int codec)
+{
+  static const luaL_Reg holder_metamethods[] = { { "__gc", holder_gc }, { NULL, NULL } };
+  static const luaL_Reg none[] = { { NULL, NULL } };
+  static const luaL_Reg metamethods[] = {
+    { "__gc", multi_close },
+    { "__close", multi_close },
+    { NULL, NULL },
+  };
+  static const luaL_Reg methods[] = {
+    { "start", multi_start },
+    { "request", multi_request },
+    { "wait", multi_wait },
+    { "finish", multi_finish },
+    { "cancel", multi_cancel },
+    { "close", multi_close },
+    { NULL, NULL },
+  };
+  static const luaL_Reg functions[] = { { "multi", multi_new }, { NULL, NULL } };
+
+  lua_pushnil(L);
+  liot_new_class(L, JOB_CLASS, holder_metamethods, none);
+  lua_pushvalue(L, codec);
+  liot_new_class(L, MULTI_CLASS, metamethods, methods);
+  liot_register(L, functions, 0);
+}
