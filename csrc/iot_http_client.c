@@ -5,8 +5,6 @@
 
 enum { IDLE_MAX = 64 };
 
-static const double POLL_MAX = 60;
-
 struct iot_http_client {
   struct iot_http_settings settings;
   pid_t owner; /* of the handles: the process that made them */
@@ -126,7 +124,7 @@ static enum iot_status set_up(struct iot_http_client *client, struct iot_http_ex
 
 enum iot_status iot_http_client_perform(struct iot_http_client *client, struct iot_view origin,
     const struct iot_request *request, double timeout, struct iot_reply *reply,
-    struct iot_error *error)
+    const struct iot_interrupt *interrupt, struct iot_error *error)
 {
   struct iot_http_exchange *exchange;
   enum iot_status status;
@@ -143,7 +141,11 @@ enum iot_status iot_http_client_perform(struct iot_http_client *client, struct i
     iot_http_multi_perform(client->multi);
     if (iot_http_multi_next(client->multi))
       break;
-    iot_http_multi_poll(client->multi, POLL_MAX, NULL, 0);
+    if (iot_interrupted(interrupt)) {
+      status = iot_fail(error, IOT_EINTERRUPTED, "%s", iot_status_text(IOT_EINTERRUPTED));
+      goto done;
+    }
+    iot_http_multi_poll(client->multi, IOT_INTERRUPT_LOOK, NULL, 0);
   }
   status = iot_http_exchange_result(exchange, error);
 done:

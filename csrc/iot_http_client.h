@@ -5,6 +5,7 @@
 #define IOT_HTTP_CLIENT_H
 
 #include "iot_http.h"
+#include "iot_interrupt.h"
 
 /* Its idle exchanges with their TLS sessions, and the connections of iot_http_client_perform. */
 struct iot_http_client;
@@ -21,15 +22,16 @@ void iot_http_client_close(struct iot_http_client *client);
 
 /*
  * Send a request and wait for the whole reply.
- *   origin, request  as for iot_http_exchange_set
- *   timeout  seconds for the whole exchange; 0 or less is over already
- *   reply    out: cleared first; complete only on IOT_OK, whatever its status
+ *   origin     like the request, as for iot_http_exchange_set
+ *   timeout    seconds for the whole exchange; 0 or less is over already
+ *   reply      out: cleared first; complete only on IOT_OK, whatever its status
+ *   interrupt  may be NULL
  * A connection that an earlier process made before fork() is never used.
- * Returns what iot_http_exchange_result does.
+ * Returns what iot_http_exchange_result does, or IOT_EINTERRUPTED: the connection is then closed.
  */
 IOT_NODISCARD enum iot_status iot_http_client_perform(struct iot_http_client *client,
     struct iot_view origin, const struct iot_request *request, double timeout,
-    struct iot_reply *reply, struct iot_error *error);
+    struct iot_reply *reply, const struct iot_interrupt *interrupt, struct iot_error *error);
 
 /*
  * Make an exchange ready for a multi of the caller, who releases it. It has copies of all that it needs,

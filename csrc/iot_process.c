@@ -142,7 +142,7 @@ static bool read_outputs(struct outputs *outputs, double seconds)
 /* Until it has ended and its outputs are read: to their end, or as far as they are written when a child
    of its own keeps them open. */
 static enum iot_status attend(struct iot_process *process, struct outputs *outputs, pid_t pid,
-    double deadline, struct iot_error *error)
+    double deadline, const struct iot_interrupt *interrupt, struct iot_error *error)
 {
   bool ended = false;
   size_t before;
@@ -160,6 +160,8 @@ static enum iot_status attend(struct iot_process *process, struct outputs *outpu
     ended = ended || has_ended(process, pid);
     if (!ended && left <= 0)
       return iot_fail(error, IOT_ETIMEOUT, "it did not end in time");
+    if (!ended && iot_interrupted(interrupt))
+      return iot_fail(error, IOT_EINTERRUPTED, "%s", iot_status_text(IOT_EINTERRUPTED));
   }
 }
 
@@ -174,8 +176,8 @@ static void end_process(pid_t pid)
     iot_clock_sleep(0.001);
 }
 
-enum iot_status iot_process_run(
-    struct iot_process *process, char *const *arguments, double seconds, struct iot_error *error)
+enum iot_status iot_process_run(struct iot_process *process, char *const *arguments, double seconds,
+    const struct iot_interrupt *interrupt, struct iot_error *error)
 {
   const double deadline = iot_clock_monotonic() + seconds;
   struct outputs outputs = { { -1, -1 }, { &process->output, &process->errors } };
@@ -195,7 +197,7 @@ enum iot_status iot_process_run(
     status = iot_fail(error, IOT_ECONFIGURATION, "it cannot be started: %s", strerror(failed));
     goto done;
   }
-  status = attend(process, &outputs, pid, deadline, error);
+  status = attend(process, &outputs, pid, deadline, interrupt, error);
   if (status != IOT_OK)
     end_process(pid);
 done:

@@ -24,6 +24,7 @@ static const struct {
   [IOT_ETIMEOUT] = { "Timeout", "a time limit passed" },
   [IOT_ERESPONSE] = { "MalformedResponse", "the reply could not be understood" },
   [IOT_ETOOLARGE] = { "ResponseTooLarge", "the reply exceeds the size limit" },
+  [IOT_EINTERRUPTED] = { "Interrupted", "a signal, such as Ctrl-C, ended the waiting" },
 };
 
 const char *iot_status_name(enum iot_status status)

@@ -34,6 +34,7 @@ enum iot_status {
   IOT_ETIMEOUT,       /* a time limit passed */
   IOT_ERESPONSE,      /* the reply is not what the protocol says */
   IOT_ETOOLARGE,      /* the reply exceeds a size limit */
+  IOT_EINTERRUPTED,   /* the host wants no more waiting: iot_interrupt.h */
   IOT_STATUS_COUNT
 };
 

@@ -215,6 +215,8 @@ enum iot_status liot_read_request(
  */
 static int send_request(lua_State *L)
 {
+  struct liot_hook hook;
+  const struct iot_interrupt *interrupt = liot_watch_hook(L, &hook);
   struct liot_request *request;
   struct iot_error error;
   enum iot_status status;
@@ -223,7 +225,7 @@ static int send_request(lua_State *L)
   status = liot_read_request(L, 1, &request, &error);
   if (status == IOT_OK)
     status = iot_http_client_perform(request->http, iot_buffer_view(&request->origin),
-        &request->request, request->timeout, &request->reply, &error);
+        &request->request, request->timeout, &request->reply, interrupt, &error);
   if (status == IOT_OK)
     liot_push_reply(L, &request->reply);
   liot_close_request(request);

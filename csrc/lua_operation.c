@@ -39,6 +39,8 @@ static int call_operation(lua_State *L)
   struct liot_client *client = liot_check_client(L, 1);
   struct iot_view values[IOT_OPERATION_MAX_MEMBERS];
   struct iot_attempt attempt;
+  struct liot_hook hook;
+  const struct iot_interrupt *interrupt = liot_watch_hook(L, &hook);
   struct iot_error error;
   enum iot_status status;
   struct liot_work *work;
@@ -54,7 +56,7 @@ static int call_operation(lua_State *L)
       &client->request, &client->signer, &attempt, &client->target, operation, values, &error);
   if (status == IOT_OK)
     status = iot_http_client_perform(client->http, iot_buffer_view(&client->target.origin),
-        &client->request, attempt.timeout, &work->reply, &error);
+        &client->request, attempt.timeout, &work->reply, interrupt, &error);
   work->reply.secret = attempt.credentials.session_token;
   results = status == IOT_OK ? liot_decode_result(L, CODEC, operation, &work->reply)
                              : liot_fail(L, status, &error);

@@ -30,11 +30,15 @@ static int monotonic(lua_State *L)
   return 1;
 }
 
-/* core.sleep(seconds): returns early when a signal handler ran */
+/* core.sleep(seconds) -> true; false when an interrupt ended it early. Signals that mean nothing to the
+   Lua state do not. */
 static int sleep_seconds(lua_State *L)
 {
-  iot_clock_sleep(luaL_checknumber(L, 1));
-  return 0;
+  const double seconds = luaL_checknumber(L, 1);
+  struct liot_hook hook;
+
+  lua_pushboolean(L, iot_interrupt_sleep(seconds, liot_watch_hook(L, &hook)));
+  return 1;
 }
 
 /* core.parse_time(text) -> seconds since the epoch, of an RFC 3339 time | nil */
@@ -252,6 +256,8 @@ static void read_arguments(lua_State *L, char *arguments[IOT_PROCESS_MAX_ARGUMEN
 static int run(lua_State *L)
 {
   char *arguments[IOT_PROCESS_MAX_ARGUMENTS + 1];
+  struct liot_hook hook;
+  const struct iot_interrupt *interrupt = liot_watch_hook(L, &hook);
   struct iot_process *process;
   struct iot_error error;
   enum iot_status status;
@@ -265,7 +271,7 @@ static int run(lua_State *L)
   iot_process_init(process);
   luaL_getmetatable(L, PROCESS_CLASS);
   lua_setmetatable(L, -2);
-  status = iot_process_run(process, arguments, seconds, &error);
+  status = iot_process_run(process, arguments, seconds, interrupt, &error);
   if (status == IOT_OK) {
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, process->exit_status);

@@ -281,13 +281,29 @@ local CHILD = [[
   print("left", "number", descriptors.count() - before)
 ]]
 
--- The failure of a process with these variables, as the triple; and how many descriptors were left.
-local function call_in_child(variables)
+local INTERRUPTED = [[
+  local iot, descriptors = require "iot", require "spec.support.descriptors"
+  local before = descriptors.count()
+  local client, detail = assert(iot.new()), nil
+  require("spec.support.interrupt").arrange(0.3)
+  local _, message = pcall(coroutine.wrap(function()
+    _, _, detail = client:describe_thing_registration_task { taskId = "full" }
+  end))
+  client:close()
+  for _, name in ipairs { "kind", "code", "operation", "attempts", "retryable", "throttled", "message" } do
+    local value = (detail or { message = message })[name]
+    print(name, type(value), value)
+  end
+  print("left", "number", descriptors.count() - before)
+]]
+
+-- The failure of a process with these variables, as the detail; and how many descriptors were left.
+local function call_in_child(variables, program)
   local all = sim:environment()
   all.AWS_MAX_ATTEMPTS = "1"
   for name, value in pairs(variables) do all[name] = value end
   local detail = {}
-  for name, kind, text in child.output(CHILD, all):gmatch "(%w+)\t(%w+)\t([^\n]*)\n" do
+  for name, kind, text in child.output(program or CHILD, all):gmatch "(%w+)\t(%w+)\t([^\n]*)\n" do
     detail[name] = ({ string = text, number = tonumber(text), boolean = text == "true" })[kind]
   end
   local left = detail.left
@@ -403,6 +419,22 @@ describe("on the way to the service", function()
         end)
       end
     end
+
+    -- The main thread is interrupted, its coroutine gets the failure. LuaJIT interrupts both: then nobody does.
+    covered.Interrupted = true
+    it("Interrupted for a signal while it waits", function()
+      sim:fault { kind = "stall", seconds = 60 }
+      local left, detail = call_in_child({}, INTERRUPTED)
+      if rawget(_G, "jit") then
+        assert.is_truthy(detail.message:find "interrupted!", detail.message)
+      else
+        failures.check({
+          kind = "transport", code = "Interrupted", retryable = false, throttled = false, attempts = 1,
+          operation = OPERATION, message = "a signal, such as ctrl%-c, ended the waiting",
+        }, nil, detail.message, detail)
+      end
+      assert.equal(0, left, "descriptors were left open")
+    end)
 
     -- A body without a length ends with the connection. Whether the lack of TLS's goodbye is told depends
     -- on libcurl and OpenSSL; where it is not, the JSON tells. The service always sends a length or chunks.

@@ -9,6 +9,7 @@
  * links it to the system's Lua and runs the specs with it. The state is closed at the end, after
  * an error too: what is allocated by then is a leak. (`os.exit(code, true)` closes it as well.)
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,22 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+
+static lua_State *interrupted;
+
+static void stop(lua_State *L, lua_Debug *activation)
+{
+  (void)activation;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "interrupted!");
+}
+
+/* As lua.c does: all that a handler may do with a Lua state is to set a hook, which then raises. */
+static void on_interrupt(int number)
+{
+  signal(number, SIG_DFL);
+  lua_sethook(interrupted, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
 
 /* message -> message with a traceback. Lua 5.1 has it in the debug library only. */
 static int add_traceback(lua_State *L)
@@ -62,6 +79,8 @@ int main(int argc, char **argv)
   failed = failed || !lua_checkstack(L, argc);
   for (i = script + 1; !failed && i < argc; i++)
     lua_pushstring(L, argv[i]);
+  interrupted = L;
+  signal(SIGINT, on_interrupt);
   failed = failed || lua_pcall(L, argc - script - 1, 0, 1);
   if (failed)
     fprintf(stderr, "%s: %s\n", argv[0], lua_tostring(L, -1));
