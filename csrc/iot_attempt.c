@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "iot_clock.h"
 #include "iot_uri.h"
 
 void iot_target_init(struct iot_target *target)
@@ -56,10 +57,15 @@ enum iot_status iot_target_set(struct iot_target *target, struct iot_view endpoi
   return IOT_OK;
 }
 
-void iot_attempt_count(struct iot_attempt *attempt, double number, double max_attempts)
+void iot_attempt_count(struct iot_attempt *attempt, double number, double max_attempts, int64_t ttl)
 {
-  snprintf(
-      attempt->counter, sizeof attempt->counter, "attempt=%.0f; max=%.0f", number, max_attempts);
+  char date[IOT_AMZ_DATE_SIZE];
+  int n = 0;
+
+  if (ttl != 0 && iot_clock_format_amz(date, ttl) == IOT_OK)
+    n = snprintf(attempt->counter, sizeof attempt->counter, "ttl=%s; ", date);
+  snprintf(attempt->counter + n, sizeof attempt->counter - (size_t)n, "attempt=%.0f; max=%.0f",
+      number, max_attempts);
 }
 
 static enum iot_status sign_request(const struct iot_request *request, struct iot_sigv4 *signer,

@@ -37,11 +37,16 @@ struct iot_attempt {
   struct iot_view user_agent;
   struct iot_view invocation_id;
   struct iot_view trace_id;
-  char counter[48]; /* the value of amz-sdk-request */
+  char counter[80]; /* the value of amz-sdk-request */
 };
 
-/* Say which attempt of a call it is: "attempt=1; max=3". */
-void iot_attempt_count(struct iot_attempt *attempt, double number, double max_attempts);
+/*
+ * Say which attempt of a call it is: "attempt=1; max=3", or "ttl=20261122T224010Z; attempt=2; max=3"
+ * (reference 8.2).
+ *   ttl  when its reply will have been given up, seconds since the epoch; 0, or what is no such time: unknown
+ */
+void iot_attempt_count(
+    struct iot_attempt *attempt, double number, double max_attempts, int64_t ttl);
 
 /*
  * Write and sign the request, in place of what it was. It borrows from all arguments.

@@ -148,8 +148,9 @@ static int multi_request(lua_State *L)
   return push_slot(L, status, slot, &error);
 }
 
-/* multi:wait(seconds, done) -> how many have finished; done[1] to done[count]: their slots, in the order
-   in which they did. 0 when `seconds` have passed, or it was interrupted. */
+/* multi:wait(seconds, done) -> how many have finished, whether it was interrupted; done[1] to done[count]:
+   their slots, in the order in which they did. None have when `seconds` have passed, or an interrupt
+   came. */
 static int multi_wait(lua_State *L)
 {
   struct multi *multi = check_multi(L);
@@ -167,7 +168,8 @@ static int multi_wait(lua_State *L)
     lua_rawseti(L, 3, (int)++count);
   }
   lua_pushinteger(L, count);
-  return 1;
+  lua_pushboolean(L, iot_interrupted(&hook.interrupt));
+  return 2;
 }
 
 /* The result of an operation with the status of HTTP, a reply, or nil, message, facts. */

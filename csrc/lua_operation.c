@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "iot_clock.h"
 #include "lua_client.h"
 #include "lua_codec.h"
 
@@ -14,13 +15,13 @@ void liot_read_attempt(lua_State *L, int index, struct iot_attempt *attempt)
   memset(attempt, 0, sizeof *attempt);
   luaL_checktype(L, index, LUA_TTABLE);
   attempt->credentials = liot_credentials_field(L, index, "credentials");
-  attempt->time = liot_time_field(L, index, "time");
+  attempt->time = liot_time_field(L, index, "time", iot_clock_now());
   attempt->timeout = liot_number_field(L, index, "timeout", 0);
   attempt->user_agent = liot_string_field(L, index, "user_agent");
   attempt->invocation_id = liot_string_field(L, index, "invocation_id");
   attempt->trace_id = liot_string_field(L, index, "trace_id");
   iot_attempt_count(attempt, liot_number_field(L, index, "number", 1),
-      liot_number_field(L, index, "max_attempts", 1));
+      liot_number_field(L, index, "max_attempts", 1), liot_time_field(L, index, "ttl", 0));
 }
 
 int liot_decode_result(

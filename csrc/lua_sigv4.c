@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "iot_clock.h"
 #include "iot_sigv4.h"
 #include "iot_uri.h"
 #include "lua_binding.h"
@@ -105,7 +106,7 @@ static void read_options(lua_State *L, struct iot_sigv4_options *options)
   /* What is no whole number of seconds stays 0, which is refused. */
   if (expires_in >= 1 && expires_in <= IOT_SIGV4_MAX_EXPIRES && floor(expires_in) == expires_in)
     options->expires_in = (int)expires_in;
-  options->time = liot_time_field(L, OPTIONS, "time");
+  options->time = liot_time_field(L, OPTIONS, "time", iot_clock_now());
   options->credentials = liot_credentials_field(L, OPTIONS, "credentials");
   options->region = liot_string_field(L, OPTIONS, "region");
   options->service = liot_string_field(L, OPTIONS, "service");

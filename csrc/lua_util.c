@@ -79,9 +79,9 @@ struct iot_credentials liot_credentials_field(lua_State *L, int table, const cha
   return credentials;
 }
 
-int64_t liot_time_field(lua_State *L, int table, const char *name)
+int64_t liot_time_field(lua_State *L, int table, const char *name, double absent)
 {
-  const double time = floor(liot_number_field(L, table, name, iot_clock_now()));
+  const double time = floor(liot_number_field(L, table, name, absent));
 
   return fabs(time) < 1e15 ? (int64_t)time : INT64_MIN / 2;
 }

@@ -33,9 +33,9 @@ bool liot_table_field(lua_State *L, int table, const char *name);
 /* The record in the field `name`; empty views where there is none, or a member is absent. */
 struct iot_credentials liot_credentials_field(lua_State *L, int table, const char *name);
 
-/* Whole seconds since the epoch, now when absent; a time before the year 1, which nothing takes, for a
-   number that is none. */
-int64_t liot_time_field(lua_State *L, int table, const char *name);
+/* Whole seconds since the epoch; a time before the year 1, which nothing takes, for a number that is
+   none. */
+int64_t liot_time_field(lua_State *L, int table, const char *name, double absent);
 
 /* nil, message, facts: facts = { code = ... }. Raises when `status` is IOT_ENOMEM. Returns 3. */
 int liot_fail(lua_State *L, enum iot_status status, const struct iot_error *error);

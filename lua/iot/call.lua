@@ -1,6 +1,7 @@
 ---One call: its attempts, each with fresh time, credentials and signature, under one deadline.
 local core = require "iot.core"
 local errors = require "iot.errors"
+local options = require "iot.config.options"
 local user_agent = require "iot.config.user_agent"
 local variables = require "iot.config.variables"
 
@@ -66,11 +67,11 @@ local function time_to_live(state, call)
   return call.server_offset and state.runtime.now() + call.server_offset + state.settings.read_timeout
 end
 
--- Whether a refusal may be cured by what the client can change for the next attempt: the clock, or
--- other credentials, once.
+-- Whether a refusal may be cured by what the client can change for the next attempt: the time, or, once,
+-- the credentials.
 local function can_cure(state, call, attempt, detail)
   if detail.kind ~= "service" then return false end
-  if state.clock_skew:correct(attempt.time, detail) then return true end
+  if state.clock_skew:correct(attempt.time, call.clock_offset, detail) then return true end
   if call.renewed or not detail.code:find "^ExpiredToken" then return false end
   call.renewed = true
   return state.credentials:refuse(attempt.credentials)
@@ -84,7 +85,8 @@ local function try(attempt, state, call)
   local started = runtime.monotonic()
   attempt.invocation_id, attempt.trace_id = call.invocation_id, call.trace_id
   attempt.credentials, attempt.user_agent = record, user_agent_for(state, call)
-  attempt.time, attempt.ttl = runtime.now() + state.clock_skew.offset, time_to_live(state, call)
+  call.clock_offset = state.clock_skew.offset
+  attempt.time, attempt.ttl = runtime.now() + call.clock_offset, time_to_live(state, call)
   attempt.timeout = call.deadline - started
   if attempt.timeout <= 0 then
     return fail(operation, "no time was left for the request", { code = "Timeout" }, attempt.number - 1)
@@ -98,7 +100,7 @@ local function try(attempt, state, call)
     return fail(operation, message, facts, attempt.number - 1)
   end
   tell(state, call, attempt, started, facts.status, facts.code)
-  call.server_offset = facts.server_time and facts.server_time - runtime.now()
+  if facts.server_time then call.server_offset = facts.server_time - runtime.now() end
   local _, text, detail = fail(operation, message, facts, attempt.number)
   detail.retryable = can_cure(state, call, attempt, detail) or detail.retryable
   return nil, text, detail
@@ -120,7 +122,8 @@ function calls.run(state, operation, params, timeout, waiter)
   id, message, facts = core.uuid()
   if not id then return fail(operation, message, facts, 0) end
   local call = {
-    operation = operation, params = params, waiter = waiter, invocation_id = id, trace_id = trace_id(),
+    operation = operation, params = options.copy(params), -- the caller may change them meanwhile
+    waiter = waiter, invocation_id = id, trace_id = trace_id(),
     deadline = state.runtime.monotonic() + (timeout or state.settings.timeout),
   }
   local result, detail

@@ -80,9 +80,10 @@ end
 function methods:wait_for_thing_registration_task(params, given)
   local state = state_of(self, wait_operation)
   local checked = client.check_wait(params, given, 2)
+  local own = options.copy(params) -- the caller may change them meanwhile
   return waiter.wait(state.runtime, function(timeout)
     timeout = math.min(timeout, state.settings.timeout)
-    return call.run(state, "describe_thing_registration_task", params, timeout, true)
+    return call.run(state, "describe_thing_registration_task", own, timeout, true)
   end, checked)
 end
 
@@ -125,21 +126,10 @@ local function check_device(device, level)
   end
 end
 
-local function check_runtime(runtime, level)
-  for _, name in ipairs(runtime and runtime_functions or {}) do
-    if type(runtime[name]) ~= "function" then
-      error(("bad option 'runtime' to 'new' (it has no function '%s')"):format(name), level + 1)
-    end
-  end
-end
-
 local function check_retry(given, level)
   if not given then return nil end
   local copy = options.check("new", given, retry_options, level + 1, "field of retry")
-  options.check_count("new", "max_attempts", copy.max_attempts, level + 1, "field of retry")
-  if copy.mode and copy.mode ~= "standard" and copy.mode ~= "adaptive" then
-    error("bad field of retry 'mode' to 'new' ('standard' or 'adaptive' expected)", level + 1)
-  end
+  retry.check("new", copy, level + 1, "field of retry")
   return copy
 end
 
@@ -178,7 +168,7 @@ function client.new(given, level)
   for _, name in ipairs(durations) do
     options.check_duration("new", name, checked[name], level + 1)
   end
-  check_runtime(checked.runtime, level + 1)
+  options.check_functions("new", "runtime", checked.runtime, runtime_functions, level + 1)
   check_device(checked.device, level + 1)
   checked.retry = check_retry(checked.retry, level + 1)
   if checked.device and checked.credentials then

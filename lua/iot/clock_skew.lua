@@ -21,15 +21,16 @@ end
 
 ---Learn from a refusal. Kept for all later requests.
 ---@param signed number  the time of the request's signature, seconds since the epoch
+---@param offset number  that this time was made with: it may be another's by now
 ---@param detail { code: string, server_time: number? }
----@return boolean  whether the clock was corrected, so that another attempt may succeed
-function ClockSkew:correct(signed, detail)
+---@return boolean  whether the time was wrong, so that another attempt may succeed
+function ClockSkew:correct(signed, offset, detail)
   local error_of_clock = detail.server_time and detail.server_time - signed
   if not error_of_clock then return false end
   if not definite[detail.code] and not (possible[detail.code] and math.abs(error_of_clock) >= threshold) then
     return false
   end
-  self.offset = self.offset + error_of_clock
+  self.offset = offset + error_of_clock
   return true
 end
 

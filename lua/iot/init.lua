@@ -19,14 +19,21 @@ function iot.new(given)
   return object, message, detail
 end
 
--- Made by the first call that needs it and kept; a failure is not, so that a later call may succeed.
-local default_client
+-- The client made by the first call that needs it and kept; a failure is not, so that a later call may
+-- succeed.
+local default = {}
 
-local function get_default_client()
-  if default_client then return default_client end
+local function make_default_client()
+  if default.client then return default.client end
   local object, message, detail = client.new(nil, 2)
-  default_client = object
+  default.client = object
   return object, message, detail
+end
+
+-- One at a time: to find the region may take a while, in which others call.
+local function get_default_client()
+  if default.client then return default.client end
+  return require("iot.runtime").serialize(default, nil, make_default_client)
 end
 
 for _, operation in ipairs(core.operations) do
@@ -57,14 +64,15 @@ end
 ---`detail.throttled` decide, as in `iot.Error`
 ---@param given { max_attempts: integer?, mode: ("standard"|"adaptive")?, timeout: number?,
 ---runtime: iot.Runtime? }?  timeout: seconds for all attempts and waits; none
----@return ...  what fn returned last
+---@return ...  what fn returned last; or nil, a message and a detail of the code Timeout or Interrupted
 function iot.retry(fn, given)
   return select(1, require("iot.retry").call(fn, given, 2)) -- no tail call: the level counts this function
 end
 
 ---Call a function for each item of a list, for many at a time: calls and waits of this library inside
 ---it let the others go on. Within another `iot.map` it works, too. In Lua 5.1 nothing inside may wait
----across a pcall; failures are values here.
+---across a pcall, in 5.1 and 5.2 neither in a comparison of a sort and the like: that is an error;
+---in a coroutine that fn makes itself calls block. fn must not yield by itself.
 ---@param items any[]
 ---@param fn fun(item: any, index: integer): any, string?, any  fails with nil and a message
 ---@param given { concurrency: integer? }?  how many at a time; 16

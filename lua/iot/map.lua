@@ -4,7 +4,6 @@ local options = require "iot.config.options"
 local map = {}
 
 local default_concurrency = 16
-local max_connections = 256 -- idle ones that are kept, so that a wide map does not hold a descriptor for each
 
 ---@type iot.Schema
 local map_options = { concurrency = "number" }
@@ -18,7 +17,7 @@ end
 -- What went wrong with an item, or nil: fn returned nil and a message.
 local function failure_of(result, message, detail)
   if result ~= nil or message == nil then return nil end
-  return { message = tostring(message), detail = detail }
+  return { message = type(message) == "string" and message or "failed: " .. type(message), detail = detail }
 end
 
 local function keep(group, index, failure)
@@ -31,10 +30,12 @@ local function work(group, worker)
   while group.taken < group.results.n do
     worker.index = group.taken + 1
     group.taken = worker.index
+    local waits = worker.task.waits
     local result, message, detail = group.fn(group.items[worker.index], worker.index)
     group.results[worker.index] = result
     local failure = failure_of(result, message, detail)
     if failure then keep(group, worker.index, failure) end
+    if worker.task.waits == waits then group.scheduler.rest() end -- it is the others' turn, or an interrupt's
   end
 end
 
@@ -45,8 +46,7 @@ local function on_end(group, worker, task)
   group.workers = group.workers - 1
   if not task.ok then
     keep(group, worker.index, {
-      message = tostring(task.results[1]), raised = true, error = task.results[1],
-      traceback = task.results[2],
+      message = task.results[3], raised = true, error = task.results[1], traceback = task.results[2],
     })
     if group.taken < group.results.n then return add_worker(group) end
   end
@@ -56,7 +56,8 @@ end
 function add_worker(group)
   local worker = {}
   group.workers = group.workers + 1
-  group.within:spawn(function(task) on_end(group, worker, task) end, work, group, worker)
+  worker.task = group.within:spawn(group.owner, function(task) on_end(group, worker, task) end, work,
+    group, worker)
 end
 
 -- In the scheduler of the coroutine that called.
@@ -68,7 +69,7 @@ end
 
 -- In one of its own, whose end, by an error too, closes what is open.
 local function run_alone(group)
-  group.within = group.scheduler.new(math.min(group.concurrency, max_connections))
+  group.within = group.scheduler.new()
   for _ = 1, math.min(group.concurrency, group.results.n) do add_worker(group) end
   local ok, message = pcall(group.within.run, group.within, function() return group.workers == 0 end)
   group.within:close()

@@ -136,7 +136,7 @@ end
 local function fact_of(told)
   if told.failure then return word(told.failure.code) end
   local texts, percent = {}, percent_of(told.task)
-  if told.task.status then texts[1] = word(told.task.status) end
+  if (told.task.status or "") ~= "" then texts[1] = word(told.task.status) end
   if percent then texts[#texts + 1] = ("%d %%"):format(percent) end
   texts[#texts + 1] = counts_of(told.task)
   return texts[1] and table.concat(texts, ", ") or "no status"
@@ -174,8 +174,11 @@ end
 local function write(stream, text)
   if io.type(stream) then
     core.write_stream(stream, text)
-  elseif pcall(stream.write, stream, text) and type(stream.flush) == "function" then
-    pcall(stream.flush, stream)
+  else
+    pcall(function()
+      stream:write(text)
+      if stream.flush then stream:flush() end
+    end)
   end
 end
 

@@ -61,7 +61,8 @@ local Policy = {}
 Policy.__index = Policy
 
 ---@param given { runtime: iot.Runtime, mode: ("standard"|"adaptive")?, max_attempts: integer?,
----parameters: iot.retry.Parameters? }  runtime: only monotonic, sleep and random are used
+---parameters: iot.retry.Parameters? }  runtime: only monotonic, sleep, random and, in
+---adaptive mode, serialize are used
 ---@return iot.retry.Policy
 function retry.new(given)
   local parameters = given.parameters or retry.parameters["2.1"]
@@ -86,14 +87,23 @@ local function pause(policy, run, seconds)
   end
 end
 
--- Wait until an attempt may begin; returns what ends the run instead, if anything.
-local function admit(policy, run)
-  local wait = 0
-  repeat
+local function take_token(policy, run)
+  local wait = policy.limiter:acquire(policy.runtime.monotonic())
+  while wait > 0 do
     local ending = pause(policy, run, wait)
     if ending then return ending end
-    wait = policy.limiter and policy.limiter:acquire(policy.runtime.monotonic()) or 0
-  until wait == 0
+    wait = policy.limiter:acquire(policy.runtime.monotonic())
+  end
+  return "admitted"
+end
+
+-- Wait until an attempt may begin, those first that asked first; returns what ends the run instead, if
+-- anything.
+local function admit(policy, run)
+  if not policy.limiter then return pause(policy, run, 0) end
+  local outcome = policy.runtime.serialize(policy.limiter, run.deadline, take_token, policy, run)
+    or "deadline" -- its turn did not come
+  if outcome ~= "admitted" then return outcome end
 end
 
 local function backoff(policy, run, detail)
@@ -126,7 +136,11 @@ local function prepare(policy, run, detail)
   policy.quota, run.acquired = policy.quota - cost, cost
   attempt.delay = 0
   local ending = pause(policy, run, delay) or admit(policy, run)
-  if not ending then attempt.number = attempt.number + 1 end
+  if ending then
+    policy.quota, run.acquired = policy.quota + cost, nil
+  else
+    attempt.number = attempt.number + 1
+  end
   return ending
 end
 
@@ -215,24 +229,26 @@ end
 
 ---@type iot.Schema
 local call_options = { max_attempts = "number", mode = "string", timeout = "number", runtime = "table" }
-local runtime_functions = { "monotonic", "sleep", "random" }
+local runtime_functions = { "monotonic", "sleep", "random", "serialize" }
+
+---Raise unless the options that a policy has are usable.
+---@param callee string
+---@param checked table  of the right types: `max_attempts`, `mode`
+---@param level integer  of the caller to blame, as in `error`, seen from the function that calls this
+---@param noun string?  what a key is called; "option"
+function retry.check(callee, checked, level, noun)
+  options.check_count(callee, "max_attempts", checked.max_attempts, level + 1, noun)
+  if checked.mode and checked.mode ~= "standard" and checked.mode ~= "adaptive" then
+    error(("bad %s 'mode' to '%s' ('standard' or 'adaptive' expected)"):format(noun or "option", callee), level + 1)
+  end
+end
 
 local function check_options(given, level)
   if given ~= nil then options.check_argument("retry", "options", given, "table", level + 1) end
   local checked = options.check("retry", given, call_options, level + 1)
   options.check_duration("retry", "timeout", checked.timeout, level + 1)
-  local most, mode = checked.max_attempts, checked.mode
-  if most and not (most >= 1 and most < math.huge and most % 1 == 0) then
-    error("bad option 'max_attempts' to 'retry' (an integer from 1 expected)", level + 1)
-  elseif mode and mode ~= "standard" and mode ~= "adaptive" then
-    error("bad option 'mode' to 'retry' (standard or adaptive expected)", level + 1)
-  end
-  for _, name in ipairs(checked.runtime and runtime_functions or {}) do
-    if type(checked.runtime[name]) ~= "function" then
-      error(("bad option 'runtime' to 'retry' (it has no function '%s')"):format(name), level + 1)
-    end
-  end
-  checked.max_attempts = most and math.floor(most)
+  retry.check("retry", checked, level + 1)
+  options.check_functions("retry", "runtime", checked.runtime, runtime_functions, level + 1)
   return checked
 end
 

@@ -33,6 +33,7 @@ waiter.defaults = { timeout = 3600, interval = 5, max_interval = 30 }
 local operation = "wait_for_thing_registration_task"
 
 local shortest_delay = 1 -- seconds between two polls, whatever the options say (reference 9.1)
+local patience = 5 -- seconds beyond the longest interval that a server may ask for (reference 5.1)
 local reserve = 1 -- seconds before the timeout that the last poll is made
 local least_reserve = 0.5 -- a poll that had less is not worth making
 
@@ -118,17 +119,16 @@ function Wait:next_delay(failure)
   local left = self.deadline - self.runtime.monotonic()
   local ceiling = math.min(self.max_interval, self.interval * 2 ^ (self.polls - 1))
   local delay = self.interval + self.runtime.random() * (ceiling - self.interval)
-  delay = math.max(delay, failure and failure.retry_after or 0)
+  local asked = failure and failure.retry_after or 0
+  delay = math.max(delay, math.min(asked, self.max_interval + patience))
   delay = math.max(math.min(delay, left - reserve), shortest_delay)
   return left - delay >= least_reserve and delay or nil
 end
 
 -- Returns the failure when there was no description.
 function Wait:poll()
-  local left = self.deadline - self.runtime.monotonic()
   self.polls = self.polls + 1
-  -- None is left when on_progress took it all.
-  local task, _, failure = self.describe(left > 0 and left or least_reserve)
+  local task, _, failure = self.describe(self.deadline - self.runtime.monotonic())
   if not task then return failure end
   self.task = task
 end
@@ -176,6 +176,10 @@ function waiter.wait(runtime, describe, options)
     if ended then return task, message, detail end
     if not delay then return wait:time_out(failure) end
     if not wait:sleep(delay - (runtime.monotonic() - polled)) then return wait:interrupted() end
+    if runtime.monotonic() >= wait.deadline then -- on_progress took it all
+      wait:tell(failure)
+      return wait:time_out(failure)
+    end
   end
 end
 

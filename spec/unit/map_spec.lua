@@ -230,7 +230,7 @@ describe("a section, inside a map", function()
     end)
     assert.same({ 1, 3 }, ran)
     assert.equal("Timeout", failures[2].detail)
-    assert.matches("too long", failures[2].message)
+    assert.matches("did not come in time", failures[2].message)
     assert.is_nil(failures[3])
   end)
 
@@ -239,5 +239,70 @@ describe("a section, inside a map", function()
       return select("#", runtime.serialize({}, nil, function() return nil, 1, nil end))
     end)
     assert.same({ 3, n = 1 }, counts)
+  end)
+end)
+
+describe("what a map runs", function()
+  it("may raise a value whose text cannot be had", function()
+    local odd = setmetatable({}, { __tostring = function() error "no text" end })
+    local results, failures = iot.map({ 1, 2, 3 }, function(item)
+      if item == 2 then error(odd) end
+      return item
+    end)
+    assert.same({ 1, nil, 3, n = 3 }, results)
+    assert.equal(odd, failures[2].error)
+    assert.equal("string", type(failures[2].message))
+  end)
+
+  it("closes its variables whatever ends it", function()
+    local load = rawget(_G, "loadstring") or load
+    local closes = load "local object = ... local kept <close> = object return (require 'iot.runtime').sleep(0.001)"
+    if not closes then return pending "before Lua 5.4 there is no <close>" end
+    local raises = assert(load "local object = ... local kept <close> = object error 'raised'")
+    local yields = assert(load "local object = ... local kept <close> = object coroutine.yield()")
+    local closed = 0
+    local object = setmetatable({}, { __close = function() closed = closed + 1 end })
+    iot.map({ closes, raises, yields }, function(item) return item(object) end)
+    assert.equal(3, closed)
+  end)
+
+  it("is an error when a section waits for itself, or for what waits for it", function()
+    local owner = {}
+    local function within() return runtime.serialize(owner, nil, error) end
+    local _, failures = iot.map({ 1, 2 }, function(item)
+      return runtime.serialize(owner, nil, function()
+        if item == 1 then return within() end
+        local _, inner = iot.map({ 1 }, within)
+        return nil, inner[1].message
+      end)
+    end)
+    for i = 1, 2 do assert.matches("waits for this", failures[i].message) end
+  end)
+
+  it("has its turn while others compute", function()
+    local order = {}
+    iot.map({ 1, 2 }, function(item)
+      if item == 1 then
+        iot.map(range(3), function(inner) table.insert(order, "a" .. inner) end, { concurrency = 1 })
+      else
+        iot.map(range(3), function(inner) table.insert(order, "b" .. inner) end, { concurrency = 1 })
+      end
+    end)
+    assert.same({ "a1", "b1", "a2", "b2", "a3", "b3" }, order)
+  end)
+
+  it("cannot wait across a call of C, and nothing is left half done by the attempt", function()
+    local function compare(a, b)
+      runtime.sleep(0.001)
+      return a < b
+    end
+    local results, failures = iot.map(range(3), function(item)
+      if item ~= 2 then runtime.sleep(0.005) return item end
+      table.sort({ 3, 2, 1 }, compare)
+      return item
+    end)
+    assert.equal(3, results[3])
+    -- Where Lua can tell that it may not yield, the thread waits.
+    assert.is_true(results[2] == 2 or failures[2].raised)
   end)
 end)

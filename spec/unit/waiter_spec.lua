@@ -183,16 +183,16 @@ describe("a wait polls", function()
     for i, at in ipairs(rig.polls) do assert_near(60 - at, rig.limits[i]) end
   end)
 
-  it("with some time even when the caller's function took it all", function()
+  it("no more when the caller's function took all the time, which it is told", function()
     local rig = new_rig { running }
-    local calls = 0
-    local _, _, detail = rig.wait { timeout = 60, on_progress = function()
-      calls = calls + 1
+    local told = {}
+    local _, _, detail = rig.wait { timeout = 60, on_progress = function(progress)
+      table.insert(told, progress.done or false)
       rig.runtime.clock = rig.runtime.clock + 100
     end }
     assert.equal("WaitTimeout", detail.code)
-    assert.equal(2, calls)
-    assert.is_true(rig.limits[2] > 0)
+    assert.same({ false, true }, told)
+    assert.equal(1, #rig.polls)
   end)
 
   it("later by the time that the caller's function took, no more", function()
@@ -209,13 +209,19 @@ describe("a wait polls", function()
     assert.same({ 12, 7.5, 12.5 }, rig.sleeps)
   end)
 
-  it("a last time when the server asked for more than is left", function()
+  it("five seconds after the longest interval at most, whatever the server asked for", function()
     for _, seconds in ipairs { 60, HOUR, 1e9, math.huge } do
       local rig = new_rig { outage { retry_after = seconds } }
       local _, _, detail = rig.wait { timeout = 60 }
       assert.equal("WaitTimeout", detail.code)
-      assert.same({ 0, 59 }, rig.polls)
+      assert.same({ 0, 35, 59 }, rig.polls)
     end
+  end)
+
+  it("a last time when the server asked for more than is left", function()
+    local rig = new_rig { outage { retry_after = 30 } }
+    assert.equal("WaitTimeout", select(3, rig.wait { timeout = 25 }).code)
+    assert.same({ 0, 24 }, rig.polls)
   end)
 end)
 

@@ -29,6 +29,14 @@ function options.check_argument(callee, name, value, wanted, level)
   end
 end
 
+---@param given table
+---@return table  another with the same fields
+function options.copy(given)
+  local copy = {}
+  for key, value in pairs(given) do copy[key] = value end
+  return copy
+end
+
 ---A copy of the options that were given; raises for an unknown key or a wrong type.
 ---@param callee string  the function that was called, for the message
 ---@param given table|nil
@@ -61,6 +69,20 @@ function options.check_duration(callee, name, seconds, level)
   if seconds ~= nil and not (seconds > 0 and seconds < math.huge) then
     error(("bad option '%s' to '%s' (a positive number of seconds expected)"):format(name, callee),
       level + 1)
+  end
+end
+
+---Raise unless a table has the functions that are expected of it.
+---@param callee string
+---@param name string  of the option
+---@param value table?
+---@param wanted string[]
+---@param level integer
+function options.check_functions(callee, name, value, wanted, level)
+  for _, key in ipairs(value and wanted or {}) do
+    if type(value[key]) ~= "function" then
+      error(("bad option '%s' to '%s' (it has no function '%s')"):format(name, callee, key), level + 1)
+    end
   end
 end
 

@@ -129,7 +129,8 @@ end
 -- The reply; else the failure.
 local function exchange_once(context, url, call, timeout)
   local skew = context.clock_skew
-  local time = context.runtime.now() + (skew and skew.offset or 0)
+  local offset = skew and skew.offset or 0
+  local time = context.runtime.now() + offset
   local headers, message = headers_of(context, url, call, time)
   if not headers then return nil, message end
   local reply, reason, facts = context.runtime.request {
@@ -140,7 +141,7 @@ local function exchange_once(context, url, call, timeout)
     return reply
   elseif reply then
     local _, text, detail = read_error(reply, call)
-    detail.retryable = skew and skew:correct(time, detail) or detail.retryable
+    detail.retryable = skew and skew:correct(time, offset, detail) or detail.retryable
     return nil, text, detail
   end
   message = "STS was not reached: " .. reason

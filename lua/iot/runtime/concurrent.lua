@@ -2,21 +2,26 @@
 local core = require "iot.core"
 local timers = require "iot.runtime.timers"
 
-local is_yieldable = rawget(coroutine, "isyieldable") -- from Lua 5.3 on
+local close_coroutine = rawget(coroutine, "close") -- from Lua 5.4 on
+local is_yieldable = rawget(coroutine, "isyieldable") -- from Lua 5.3 on, and in LuaJIT
 local unpack = rawget(_G, "unpack") or rawget(table, "unpack")
+
+-- Idle connections that a scheduler keeps, so that a wide map does not hold a descriptor for each.
+local max_connections = 256
 
 ---A coroutine of a scheduler.
 ---@class iot.scheduler.Task
 ---@field thread thread
+---@field within iot.scheduler.Task?  who waits for its end
 ---@field scheduler iot.Scheduler
----@field turn integer  moves with every wait, so that a timer of an earlier one is known for stale
----@field is_ready boolean  it goes on as soon as those before it have waited
+---@field is_ready boolean  it goes on with the next turn
+---@field timer iot.Timer?  that will wake it
+---@field waits integer  how often it has waited
 ---@field notify fun(task: iot.scheduler.Task)  called at its end
 ---@field ok boolean?  how it ended; nil while it lives
 ---@field results table?  what its function returned, from 1 to results.n; or the error and the traceback
 
 ---@class iot.Scheduler
----@field connections integer  how many idle ones are kept
 ---@field multi userdata?  of iot.core, made with the first exchange
 ---@field slots table<integer, iot.scheduler.Task>  who waits for the exchange in a slot of `multi`
 ---@field ready iot.scheduler.Task[]  from `first` to `last`: who goes on
@@ -32,15 +37,15 @@ local scheduler = {}
 -- The task of each coroutine that is one: the only way to tell where a call is made.
 local tasks = setmetatable({}, { __mode = "k" })
 
--- What a wait yields. Whatever else comes up is a yield of someone else's, which no one will answer.
-local waiting = {}
+-- What a task yields: until someone wakes it, or to go on after the others. Whatever else comes up is a
+-- yield of someone else's, which no one will answer.
+local until_woken, after_others = {}, {}
 
----@param connections integer  how many idle connections are kept
 ---@return iot.Scheduler
-function scheduler.new(connections)
+function scheduler.new()
   return setmetatable({
-    connections = connections, slots = {}, ready = {}, first = 1, last = 0,
-    timers = timers.new(), sections = {}, finished = {}, alive = {},
+    slots = {}, ready = {}, first = 1, last = 0, timers = timers.new(), sections = {}, alive = {},
+    finished = {},
   }, Scheduler)
 end
 
@@ -53,85 +58,131 @@ function scheduler.running()
   return task
 end
 
+-- The task that runs, which is about to wait. Where Lua cannot tell whether it may yield, it tries, so that
+-- an error (a yield across pcall in 5.1, across a sort or the like also in 5.2) leaves nothing half done.
+local function about_to_wait()
+  if not is_yieldable then coroutine.yield(after_others) end
+  return scheduler.running()
+end
+
+-- Ends of tasks come late where someone else's code had the coroutine; then nothing is left to wake.
 local function wake(self, task)
-  if task.is_ready then return end
-  task.is_ready, task.turn = true, task.turn + 1
+  if task.is_ready or task.ok ~= nil then return end
+  if task.timer then self.timers:remove(task.timer) end
+  task.is_ready, task.timer = true, nil
   self.last = self.last + 1
   self.ready[self.last] = task
 end
 
 -- Wait until someone wakes the task that runs, or until the deadline, of core.monotonic().
 local function pause(task, deadline)
-  if deadline then task.scheduler.timers:add(deadline, task, task.turn) end
-  coroutine.yield(waiting)
+  task.waits = task.waits + 1
+  if deadline then task.timer = task.scheduler.timers:add(deadline, task) end
+  coroutine.yield(until_woken)
 end
 
 ---Begin a coroutine, which runs with the next turn of `run`.
+---@param within iot.scheduler.Task?  who waits for its end
 ---@param notify fun(task: iot.scheduler.Task)  called at its end
 ---@param fn function
 ---@return iot.scheduler.Task
-function Scheduler:spawn(notify, fn, ...)
-  local task = { scheduler = self, turn = 0, notify = notify, arguments = { n = select("#", ...), ... } }
+function Scheduler:spawn(within, notify, fn, ...)
+  local task = {
+    scheduler = self, within = within, waits = 0, notify = notify,
+    arguments = { n = select("#", ...), ... },
+  }
   task.thread = coroutine.create(fn)
   tasks[task.thread], self.alive[task] = task, true
   wake(self, task)
   return task
 end
 
+-- A variable with a `__close` is closed with its coroutine, however that ended.
+local function forget(self, task)
+  tasks[task.thread], self.alive[task] = nil, nil
+  if close_coroutine then close_coroutine(task.thread) end
+end
+
 local function finish(self, task, ok, ...)
   task.ok, task.results = ok, { n = select("#", ...), ... }
-  tasks[task.thread], self.alive[task] = nil, nil
+  forget(self, task)
   task.notify(task)
+end
+
+-- The text of an error; whatever its `__tostring` does.
+local function text_of(value)
+  local ok, text = pcall(tostring, value)
+  return ok and text or "an error value, a " .. type(value)
+end
+
+local function fail(self, task, value)
+  finish(self, task, false, value, debug.traceback(task.thread, text_of(value)), text_of(value))
 end
 
 -- After a resume.
 local function note(self, task, ok, ...)
-  if not ok then return finish(self, task, false, (...), debug.traceback(task.thread, tostring((...)))) end
-  if coroutine.status(task.thread) == "dead" then return finish(self, task, true, ...) end
-  if (...) ~= waiting then
-    local message = "attempt to yield out of a function that iot.map runs"
-    finish(self, task, false, message, debug.traceback(task.thread, message))
+  if not ok then
+    fail(self, task, (...))
+  elseif coroutine.status(task.thread) == "dead" then
+    finish(self, task, true, ...)
+  elseif (...) == after_others then
+    wake(self, task)
+  elseif (...) ~= until_woken then
+    fail(self, task, "attempt to yield out of a function that iot.map runs")
   end
 end
 
-local function resume_ready(self)
-  while self.first <= self.last do
-    local task = self.ready[self.first]
-    self.ready[self.first], self.first = nil, self.first + 1
-    task.is_ready = false
-    local arguments = task.arguments
-    task.arguments = nil
-    if arguments then
-      note(self, task, coroutine.resume(task.thread, unpack(arguments, 1, arguments.n)))
-    else
-      note(self, task, coroutine.resume(task.thread))
-    end
+local function resume(self, task)
+  local arguments = task.arguments
+  task.is_ready, task.arguments = false, nil
+  if arguments then
+    note(self, task, coroutine.resume(task.thread, unpack(arguments, 1, arguments.n)))
+  else
+    note(self, task, coroutine.resume(task.thread))
   end
+end
+
+-- Those that are ready now: who gets ready meanwhile has its turn after a look at the network.
+local function resume_ready(self)
+  for at = self.first, self.last do
+    local task = self.ready[at]
+    self.ready[at], self.first = nil, at + 1
+    resume(self, task)
+  end
+end
+
+-- How long nothing will happen by itself, in seconds.
+local function idle_time(self)
+  if self.first <= self.last then return 0 end
+  local due = self.timers:next()
+  if due then return math.max(0, due - core.monotonic()) end
+  if next(self.slots) == nil then error("all that iot.map runs waits for something that will not come", 0) end
+  return math.huge
 end
 
 -- Until an exchange has finished or the earliest timer is due.
 local function wait(self)
-  local due = self.timers:next()
-  local seconds = due and math.max(0, due - core.monotonic()) or math.huge
+  local seconds = idle_time(self)
   local finished, interrupted
   if self.multi then
     finished, interrupted = self.multi:wait(seconds, self.finished)
-  else
-    finished, interrupted = 0, core.sleep(seconds) == false
+  elseif seconds > 0 then
+    interrupted = core.sleep(seconds) == false
   end
-  -- Where a hook stands for the interrupt, Lua has raised it by now, unless this is another coroutine.
+  -- On the main thread the host's own hook has raised its error by now; this is another coroutine.
   if interrupted then error("interrupted!", 0) end
-  for i = 1, finished do
+  for i = 1, finished or 0 do
     local slot = self.finished[i]
     local task = self.slots[slot]
     self.slots[slot] = nil
     wake(self, task)
   end
   local now = core.monotonic()
-  local task, turn = self.timers:take(now)
+  local task = self.timers:take(now)
   while task do
-    if turn == task.turn then wake(self, task) end
-    task, turn = self.timers:take(now)
+    task.timer = nil
+    wake(self, task)
+    task = self.timers:take(now)
   end
 end
 
@@ -147,12 +198,13 @@ end
 
 ---Give up what is still under way, and close all connections.
 function Scheduler:close()
-  for task in pairs(self.alive) do tasks[task.thread] = nil end
-  self.alive = {}
+  local left = {}
+  for task in pairs(self.alive) do left[#left + 1] = task end
+  for _, task in ipairs(left) do forget(self, task) end
   if self.multi then self.multi:close() end
 end
 
----Wait in the running task until `wake` is called with it.
+---Have the running task wait until `wake` is called with it.
 ---@param task iot.scheduler.Task
 function scheduler.pause(task)
   pause(task)
@@ -161,6 +213,11 @@ end
 ---@param task iot.scheduler.Task
 function scheduler.wake(task)
   wake(task.scheduler, task)
+end
+
+---Let the running task go on after all others that are ready.
+function scheduler.rest()
+  coroutine.yield(after_others)
 end
 
 -- The runtime ----------------------------------------------------------------------------------
@@ -175,9 +232,9 @@ local concurrent = {
 
 -- Begin an exchange with a method of the multi handle, wait, and answer what it ends with.
 local function exchange(method, ...)
-  local task = scheduler.running()
+  local task = about_to_wait()
   local self = task.scheduler
-  self.multi = self.multi or core.multi(self.connections)
+  self.multi = self.multi or core.multi(max_connections)
   local slot, message, facts = self.multi[method](self.multi, ...)
   if not slot then return nil, message, facts end
   self.slots[slot] = task
@@ -198,7 +255,7 @@ function concurrent.run(arguments, seconds)
 end
 
 function concurrent.sleep(seconds)
-  pause(scheduler.running(), core.monotonic() + seconds)
+  pause(about_to_wait(), core.monotonic() + seconds)
 end
 
 -- Wait for one's turn: whoever leaves says so. False when it did not come in time.
@@ -207,6 +264,11 @@ local function enter(self, task, owner, deadline)
   if not line then
     self.sections[owner] = { task }
     return true
+  end
+  local ancestor = task
+  while ancestor do
+    if ancestor == line[1] then error("attempt to wait for what waits for this", 0) end
+    ancestor = ancestor.within
   end
   line[#line + 1] = task
   pause(task, deadline)
@@ -226,12 +288,12 @@ end
 -- The section is a task of its own: an error ends only that, and the next in line has its turn. A pcall
 -- would do it too, but Lua 5.1 cannot yield across one.
 function concurrent.serialize(owner, deadline, fn, ...)
-  local task = scheduler.running()
+  local task = about_to_wait()
   local self = task.scheduler
   if not enter(self, task, owner, deadline) then
-    return nil, "another call's renewal of the credentials took too long", "Timeout"
+    return nil, "its turn did not come in time", "Timeout"
   end
-  local inner = self:spawn(function() wake(self, task) end, fn, ...)
+  local inner = self:spawn(task, function() wake(self, task) end, fn, ...)
   pause(task)
   leave(self, owner)
   if not inner.ok then error(inner.results[1], 0) end

@@ -1,6 +1,11 @@
 ---What is to happen when, the earliest first: a binary heap.
 local timers = {}
 
+---@class iot.Timer
+---@field time number
+---@field what any
+---@field at integer  its place in the heap
+
 ---@class iot.Timers
 ---@field count integer
 local Timers = {}
@@ -11,36 +16,54 @@ function timers.new()
   return setmetatable({ count = 0 }, Timers)
 end
 
--- Where it stands, an entry is no later than the two below it, which stand at 2 i and 2 i + 1.
-local function rise(self, at)
-  local entry = self[at]
-  while at > 1 do
-    local above = (at - at % 2) / 2
-    if self[above].time <= entry.time then break end
-    self[at], at = self[above], above
-  end
-  self[at] = entry
+local function put(self, at, timer)
+  self[at], timer.at = timer, at
 end
 
-local function sink(self, at)
-  local entry, count = self[at], self.count
+-- Where it stands, a timer is no later than the two below it, which stand at 2 at and 2 at + 1.
+local function rise(self, timer)
+  local at = timer.at
+  while at > 1 do
+    local above = (at - at % 2) / 2
+    if self[above].time <= timer.time then break end
+    put(self, at, self[above])
+    at = above
+  end
+  put(self, at, timer)
+end
+
+local function sink(self, timer)
+  local at, count = timer.at, self.count
   while true do
     local below = 2 * at
     if below > count then break end
     if below < count and self[below + 1].time < self[below].time then below = below + 1 end
-    if entry.time <= self[below].time then break end
-    self[at], at = self[below], below
+    if timer.time <= self[below].time then break end
+    put(self, at, self[below])
+    at = below
   end
-  self[at] = entry
+  put(self, at, timer)
 end
 
 ---@param time number
 ---@param what any
----@param turn integer  handed back with it
-function Timers:add(time, what, turn)
+---@return iot.Timer
+function Timers:add(time, what)
+  local timer = { time = time, what = what }
   self.count = self.count + 1
-  self[self.count] = { time = time, what = what, turn = turn }
-  rise(self, self.count)
+  put(self, self.count, timer)
+  rise(self, timer)
+  return timer
+end
+
+---@param timer iot.Timer  that has not been taken
+function Timers:remove(timer)
+  local at, last = timer.at, self[self.count]
+  self[self.count], self.count = nil, self.count - 1
+  if last == timer then return end
+  put(self, at, last)
+  rise(self, last)
+  sink(self, last)
 end
 
 ---When the earliest is due; nil when there is none.
@@ -52,18 +75,11 @@ end
 ---Take the earliest if it is due.
 ---@param now number
 ---@return any what  nil when none is due
----@return integer? turn
 function Timers:take(now)
   local first = self[1]
   if not first or first.time > now then return nil end
-  local count = self.count
-  local last = self[count]
-  self[count], self.count = nil, count - 1
-  if count > 1 then
-    self[1] = last
-    sink(self, 1)
-  end
-  return first.what, first.turn
+  self:remove(first)
+  return first.what
 end
 
 return timers
