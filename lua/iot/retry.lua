@@ -43,6 +43,7 @@ retry.parameters = {
 ---@field number integer  from 1
 ---@field max_attempts integer
 ---@field delay number  seconds slept before it
+---@field free boolean?  set by who makes it: its failure is no sign of trouble, another one costs nothing
 
 -- One call with all its attempts: nothing of it is shared.
 ---@class iot.retry.Run
@@ -125,7 +126,7 @@ end
 local function prepare(policy, run, detail)
   local attempt = run.attempt
   if not detail.retryable or attempt.number >= attempt.max_attempts then return "failure" end
-  local cost = cost_of(policy.parameters, detail)
+  local cost = attempt.free and 0 or cost_of(policy.parameters, detail)
   if policy.quota < cost then
     detail.quota_exceeded = true
     return "failure"
@@ -134,7 +135,7 @@ local function prepare(policy, run, detail)
   -- What cannot be made in time costs nothing.
   if run.deadline and policy.runtime.monotonic() + delay >= run.deadline then return "deadline" end
   policy.quota, run.acquired = policy.quota - cost, cost
-  attempt.delay = 0
+  attempt.delay, attempt.free = 0, nil
   local ending = pause(policy, run, delay) or admit(policy, run)
   if ending then
     policy.quota, run.acquired = policy.quota + cost, nil
@@ -171,7 +172,7 @@ end
 -- The failure of a run that made no further attempt, though one might have helped.
 local function stopped(ending, message, cause)
   local text, operation = tostring(message), cause.operation
-  local prefix = operation and operation .. ": " or ""
+  local prefix = type(operation) == "string" and operation .. ": " or ""
   if text:sub(1, #prefix) == prefix then text = text:sub(#prefix + 1) end
   local code = ending == "deadline" and "Timeout" or "Interrupted"
   local reason = ending == "deadline" and "no time was left for another attempt"
