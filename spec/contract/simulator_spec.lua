@@ -382,6 +382,24 @@ describe("the simulator", function()
       assert.is_true(first.connection < second.connection)
     end)
 
+    it("stays without what was under way when it was cleared", function()
+      local endpoint = sim.plain_endpoint
+      sim:fault { kind = "delay", seconds = 0.3 }
+      assert.equal(28, describe_task("old", { endpoint = endpoint, max_time = 0.1 }).exit)
+      for _ = 1, 1000 do
+        if sim:journal()[1] then break end -- it has come
+      end
+      sim:clear()
+      describe_task("new", { endpoint = endpoint })
+      sim:fault { kind = "delay", seconds = 0.3 }
+      describe_task("later", { endpoint = endpoint }) -- the old one ends before it
+      local entries = sim:journal()
+      assert.equal(2, #entries)
+      for index, name in ipairs { "new", "later" } do
+        assert.same({ "/thing-registration-tasks/" .. name, 404 }, { entries[index].uri, entries[index].status })
+      end
+    end)
+
     it("tells which requests shared a connection", function()
       local url = sim.endpoint .. "/thing-registration-tasks/x"
       describe_task("x", { arguments = ("'%s' -o /dev/null"):format(url) })

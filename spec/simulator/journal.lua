@@ -36,13 +36,14 @@ function M.open(request, operation_name)
   return entry
 end
 
--- Adds the outcome: the answer's status and code (none where nothing was answered) and the fault.
+-- Adds the outcome: the answer's status and code (none where nothing was answered) and the fault. An
+-- entry that has been forgotten meanwhile stays so.
 function M.close(entry, answer, fault)
   if entry then
     entry.status = answer and answer.status
     entry.code = answer and answer.code
     entry.fault = fault and fault.kind
-    store:set(entry.number, cjson.encode(entry))
+    store:replace(entry.number, cjson.encode(entry))
   end
 end
 
@@ -55,8 +56,11 @@ function M.read()
   return "[" .. table.concat(entries, ",\n") .. "]"
 end
 
+-- No number is given twice: the request of a forgotten entry may still be under way.
 function M.clear()
+  local last = store:get("last")
   store:flush_all()
+  store:set("last", last)
 end
 
 return M
