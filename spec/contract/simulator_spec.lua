@@ -148,6 +148,17 @@ describe("the simulator", function()
       assert.equal(50, task.percentageProgress)
     end)
 
+    it("lets a task be cancelled, which takes its time", function()
+      local plan = { things = 10, failures = 2, seconds = 100, status = "Cancelled", message = "by ada" }
+      local expected = { [20] = "InProgress", [70] = "Cancelling", [110] = "Cancelled" }
+      for age, status in pairs(expected) do
+        local task = describe_task(sim:seed { creationDate = os.time() - age, plan = plan }).document
+        assert.same({ status, status == "Cancelled" and "by ada" or nil }, { task.status, task.message })
+        assert.equal(age > 50 and 50 or 20, math.floor(task.percentageProgress / 10) * 10)
+        if age > 50 then assert.same({ 4, 1 }, { task.successCount, task.failureCount }) end
+      end
+    end)
+
     it("answers what it does not know", function()
       assert_refused(404, "ResourceNotFoundException", describe_task "unknown")
       assert_refused(403, "MissingAuthenticationTokenException", curl "/thing-registration-jobs")
@@ -472,6 +483,33 @@ describe("the simulator", function()
       other:stop()
       assert.equal("", read_file(other.ca_bundle))
       assert.equal(7, curl("/", { endpoint = other.plain_endpoint }).exit)
+    end)
+
+    it("goes on after an outage as if nothing had happened", function()
+      local other = simulator.start { things = 3, lifetime = 30 }
+      finally(function() other:stop() end)
+      local url = other.plain_endpoint
+      local function ask()
+        return curl("/thing-registration-tasks/t", { endpoint = url, credentials = other.credentials })
+      end
+      other:seed { taskId = "t", status = "Completed" }
+      assert.equal(200, ask().status)
+      other:fault { kind = "throttle" }
+      for _ = 1, 2 do
+        other:halt()
+        assert.equal(7, ask().exit)
+        other:resume()
+      end
+      assert.equal(400, ask().status)
+      assert.equal(200, ask().status)
+      assert.equal(3, other:settings({}).things)
+      local statuses = {}
+      for index, entry in ipairs(other:journal()) do statuses[index] = entry.status end
+      assert.same({ 200, 400, 200 }, statuses)
+      other:halt()
+      other:stop()
+      assert.equal("", read_file(other.ca_bundle))
+      other:stop()
     end)
 
     it("ends by itself", function()

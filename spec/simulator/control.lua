@@ -8,6 +8,7 @@
 --   GET /secrets       every secret key and token that was issued
 --   POST /clear        forget the journal and the faults;       GET /journal      show the journal
 --   POST /reset        the same, and all settings back to their defaults
+--   POST /save         write all of this to a file, which a start in the same folder reads
 --   GET /environment   the region and the long-lived key as NAME=VALUE lines
 
 local cjson = require "cjson.safe"
@@ -16,6 +17,7 @@ local faults = require "simulator.faults"
 local journal = require "simulator.journal"
 local keys = require "simulator.keys"
 local settings = require "simulator.settings"
+local state = require "simulator.state"
 local tasks = require "simulator.tasks"
 
 local M = {}
@@ -66,6 +68,11 @@ local ROUTES = {
 
   ["POST /expire"] = function()
     keys.expire()
+    return "{}"
+  end,
+
+  ["POST /save"] = function()
+    state.save()
     return "{}"
   end,
 

@@ -4,7 +4,7 @@ local M = {}
 
 local DEFAULTS = {
   -- The plan of the tasks that are started from now on: how many things they register, how many of
-  -- these fail, how long they take, and how they end (Completed or Failed, with a message).
+  -- these fail, how long they take, and how they end (Completed, Failed or Cancelled, with a message).
   things = 10,
   failures = 0,
   seconds = 1,

@@ -43,19 +43,23 @@ function M.add(members, plan, now)
   return members.taskId
 end
 
--- reference 9.2: a task that fails as a whole does so half-way, and its percentage stays there.
+-- reference 9.2: a task that fails as a whole does so half-way, and its percentage stays there. One that is
+-- to be cancelled is told so half-way, and takes the other half for it.
 local function progress(description, plan, now)
-  local last_share = plan.status == "Failed" and 0.5 or 1
-  local ends_after = plan.seconds * last_share
+  local last_share = (plan.status == "Failed" or plan.status == "Cancelled") and 0.5 or 1
+  local ends_after = plan.seconds * (plan.status == "Failed" and 0.5 or 1)
   local elapsed = math.max(0, now - description.creationDate)
   local running = elapsed < ends_after
-  local share = running and elapsed / plan.seconds or last_share
+  local share = running and math.min(elapsed / plan.seconds, last_share) or last_share
   local processed = math.floor(plan.things * share)
 
   description.failureCount = math.floor(plan.failures * share)
   description.successCount = processed - description.failureCount
   description.percentageProgress = math.floor(100 * share)
   description.status = running and "InProgress" or plan.status
+  if running and plan.status == "Cancelled" and share == last_share then
+    description.status = "Cancelling"
+  end
   description.lastModifiedDate = milliseconds(running and now or description.creationDate + ends_after)
   if not running and plan.message ~= "" then
     description.message = plan.message

@@ -4,6 +4,8 @@
 --   local sim = require("spec.support.simulator").start { things = 100, seconds = 2 }
 --   local client = assert(iot.new(sim:options { timeout = 1 }))
 --   sim:fault { kind = "reply", status = 503, body = "<html>", times = 2 }
+--   sim:halt()      -- an outage: connections are refused
+--   sim:resume()
 --   sim:stop()
 --
 -- What gives temporary credentials, which the service then accepts (spec/simulator/credentials/; what is
@@ -131,6 +133,7 @@ function M.start(settings)
     control = lines.SIMULATOR_CONTROL,
     ca_bundle = lines.AWS_CA_BUNDLE,
     folder = lines.SIMULATOR_FOLDER,
+    lifetime = lifetime,
     pid = tonumber(lines.SIMULATOR_PID),
   }, Simulator)
   add_credential_services(self, lines)
@@ -262,12 +265,35 @@ function Simulator:reset()
   self:call("/reset", {})
 end
 
+-- End nginx, and wait until a file that it ends with is gone.
+local function kill(self, file)
+  local script = 'kill "$1"; for _ in $(seq 200); do [ -e "$2" ] || break; sleep 0.01; done'
+  capture(("sh -c %s sh %d %s 2>&1"):format(quote(script), self.pid, quote(file)))
+  self.pid = nil
+end
+
+---End all connections and refuse new ones, until `resume`. Whoever listens on its ports then would be
+---taken for it; control calls raise.
+function Simulator:halt()
+  self:call("/save", {})
+  local name = self.folder .. "/halted"
+  assert(io.open(name, "wb")):close()
+  kill(self, name)
+end
+
+---Go on after `halt`, on the same ports and with all that was known.
+function Simulator:resume()
+  local output = capture(("env SIMULATOR_LIFETIME=%d spec/simulator/launch %s"):format(
+    self.lifetime, quote(self.folder)))
+  self.pid = assert(tonumber(output:match "^SIMULATOR_PID=(%d+)"), "the simulator did not start again")
+end
+
 ---Stop, and wait until its folder is gone. Safe to call twice.
 function Simulator:stop()
   if self.pid then
-    local script = 'kill "$1"; for _ in $(seq 200); do [ -e "$2" ] || break; sleep 0.01; done'
-    capture(("sh -c %s sh %d %s 2>&1"):format(quote(script), self.pid, quote(self.folder)))
-    self.pid = nil
+    kill(self, self.folder)
+  else
+    capture("rm -rf " .. quote(self.folder)) -- it may be halted
   end
 end
 
