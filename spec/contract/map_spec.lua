@@ -317,6 +317,17 @@ describe("iot.map", function()
     end
   end)
 
+  it("learns a wrong clock once for all", function()
+    sim:settings { clock = 3600 }
+    local client = new_client()
+    assert_described(200, iot.map(names(200), describer(client), { concurrency = 32 }))
+    local refused = 0
+    for _, entry in ipairs(journal(DESCRIBE)) do
+      if entry.status ~= 200 then refused = refused + 1 end
+    end
+    assert.is_true(refused >= 1 and refused <= 32, refused)
+  end)
+
   it("tells all who wait for credentials that there are none", function()
     rig:use_container()
     sim:fault { kind = "reply", status = 404, delay = 0.1, operation = "container", times = 1000 }
