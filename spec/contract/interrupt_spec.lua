@@ -41,7 +41,7 @@ local PRELUDE = [[
   end
 ]]
 
--- What waits for longer than the spec does, and what it gives when interrupted.
+-- What waits for longer than the spec does, and what it gives when interrupted; a map raises.
 local WAITS = {
   { "a describe", "return describe(to_silent)", "nil, code" },
   { "a describe of a client", [[
@@ -57,6 +57,20 @@ local WAITS = {
       end
       return multi:wait(60, {})]], "0" },
   { "a wait without an end", "return multi:wait(math.huge, {})", "0" },
+  { "a pause before a retry", [[
+      return iot.retry(function() return nil, "no", { retryable = true, retry_after = 60 } end, { max_attempts = 99 })]],
+    "nil, code" },
+  { "a wait for a task", [[
+      local client = assert(iot.new { endpoint = endpoint, proxy = "" })
+      return client:wait_for_thing_registration_task({ taskId = "running" }, { interval = 60 })]], "nil, code" },
+  { "a map", [[
+      local client = assert(iot.new { endpoint = silent, proxy = "" })
+      return iot.map({ 1, 2, 3 }, function(item)
+        if item == 1 then require("iot.runtime").sleep(60) end
+        return client:describe_thing_registration_task { taskId = "a" }
+      end)]] },
+  { "a map that only sleeps", [[
+      return iot.map({ 1, 2, 3 }, function() require("iot.runtime").sleep(60) end)]] },
 }
 
 describe("an interrupt", function()
@@ -72,6 +86,7 @@ describe("an interrupt", function()
     sim = simulator.start()
     raw = raw_server.start(sim)
     sim:seed { taskId = "full", status = "Completed" }
+    sim:seed { taskId = "running", status = "InProgress" }
   end)
   teardown(function()
     raw:stop()
@@ -99,7 +114,7 @@ describe("an interrupt", function()
     end)
 
     -- The hook is the main thread's, so a coroutine goes on. LuaJIT has one hook for all.
-    if not jit then
+    if wait[3] and not jit then
       it(("is told to a coroutine that waits for %s"):format(wait[1]), function()
         assert.equal(wait[3] .. "\n", run(([[
           local since = interrupt.arrange(0.3)
@@ -109,7 +124,7 @@ describe("an interrupt", function()
             took = since()
             if first == nil then
               assert(facts.code == "Interrupted", words)
-              assert(words:find("a signal, such as Ctrl%%-C, ended the waiting"), words)
+              assert(words:find "signal" or words:find "interrupted", words)
               told = "nil, code"
             else
               told = tostring(first)
@@ -171,7 +186,7 @@ describe("an interrupt", function()
       local slot = assert(multi:start(native, "describe_thing_registration_task", { taskId = "full" }, attempt))
       local task = describe(native)
       local output = core.run({ "sh", "-c", "sleep 0.1; echo a" }, 10).output
-      print(whole, task.taskId, output, multi:wait(10, {}))
+      print(whole, task.taskId, output, (multi:wait(10, {})))
     ]])
   end)
 
