@@ -53,6 +53,7 @@ build = {
         "csrc/lua_iot.c",
         "csrc/lua_multi.c",
         "csrc/lua_operation.c",
+        "csrc/lua_process.c",
         "csrc/lua_sigv4.c",
         "csrc/lua_system.c",
         "csrc/lua_terminal.c",

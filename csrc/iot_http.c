@@ -14,8 +14,6 @@
 #include "iot_trust.h"
 #include "iot_uri.h"
 
-enum { WATCHED_MAX = 64 };
-
 struct iot_http_multi {
   CURLM *handle;
   pid_t owner; /* the process that made it */
@@ -478,11 +476,9 @@ void *iot_http_multi_next(struct iot_http_multi *multi)
 void iot_http_multi_poll(
     struct iot_http_multi *multi, double seconds, const int *descriptors, size_t count)
 {
-  struct curl_waitfd watched[WATCHED_MAX];
+  struct curl_waitfd watched[IOT_HTTP_MAX_WATCHED];
   size_t i;
 
-  if (count > WATCHED_MAX)
-    count = WATCHED_MAX;
   for (i = 0; i < count; i++)
     watched[i] = (struct curl_waitfd){ .fd = descriptors[i], .events = CURL_WAIT_POLLIN };
   if (multi->next_look < HUGE_VAL)

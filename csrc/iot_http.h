@@ -11,6 +11,8 @@
 
 #include "iot_http_exchange.h"
 
+enum { IOT_HTTP_MAX_WATCHED = 64 };
+
 /* Exchanges of any clients that go on at once, and their connections. */
 struct iot_http_multi;
 
@@ -75,7 +77,7 @@ void *iot_http_multi_next(struct iot_http_multi *multi);
 
 /*
  * Wait at most `seconds`, less when a signal handler ran, until iot_http_multi_perform can go on, or one
- * of `count` descriptors (64 at most; those beyond are left out) can be read.
+ * of `count` descriptors (IOT_HTTP_MAX_WATCHED at most) can be read.
  */
 void iot_http_multi_poll(
     struct iot_http_multi *multi, double seconds, const int *descriptors, size_t count);

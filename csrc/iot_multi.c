@@ -13,12 +13,17 @@ struct slot {
   size_t next_free;
 };
 
+struct list {
+  struct iot_job *first, *last;
+};
+
 struct iot_multi {
   struct iot_http_multi *http;
   struct slot *slots; /* slot 1 is the first */
   size_t capacity;
   size_t free;
-  struct iot_job *ready, *last_ready;
+  struct list ready;
+  struct list programs; /* that run */
 };
 
 void iot_job_free(struct iot_job *job)
@@ -26,6 +31,9 @@ void iot_job_free(struct iot_job *job)
   if (!job)
     return;
   iot_http_client_release(job->exchange);
+  if (job->program)
+    iot_process_free(&job->program->process);
+  free(job->program);
   free(job);
 }
 
@@ -97,6 +105,29 @@ static void put(struct iot_multi *multi, struct iot_job *job)
   slot->job = job;
 }
 
+static void append(struct list *list, struct iot_job *job)
+{
+  job->previous = list->last;
+  job->next = NULL;
+  if (list->last)
+    list->last->next = job;
+  else
+    list->first = job;
+  list->last = job;
+}
+
+static void unlink_job(struct list *list, struct iot_job *job)
+{
+  if (job->previous)
+    job->previous->next = job->next;
+  else
+    list->first = job->next;
+  if (job->next)
+    job->next->previous = job->previous;
+  else
+    list->last = job->previous;
+}
+
 enum iot_status iot_multi_start(struct iot_multi *multi, struct iot_http_exchange *exchange,
     const struct iot_operation *operation, size_t *slot, struct iot_error *error)
 {
@@ -119,57 +150,94 @@ enum iot_status iot_multi_start(struct iot_multi *multi, struct iot_http_exchang
   return IOT_OK;
 }
 
-static void append_ready(struct iot_multi *multi, struct iot_job *job)
+enum iot_status iot_multi_run(struct iot_multi *multi, char *const *arguments, double seconds,
+    size_t *slot, struct iot_error *error)
 {
-  job->state = IOT_JOB_READY;
-  job->previous = multi->last_ready;
-  job->next = NULL;
-  if (multi->last_ready)
-    multi->last_ready->next = job;
-  else
-    multi->ready = job;
-  multi->last_ready = job;
+  struct iot_job *job = reserve_slot(multi) ? calloc(1, sizeof *job) : NULL;
+  enum iot_status status;
+
+  if (job)
+    job->program = malloc(sizeof *job->program);
+  if (!job || !job->program) {
+    free(job);
+    return iot_fail(error, IOT_ENOMEM, "%s", iot_status_text(IOT_ENOMEM));
+  }
+  iot_process_init(&job->program->process);
+  status = iot_process_start(&job->program->process, arguments, seconds, error);
+  if (status != IOT_OK) {
+    iot_job_free(job);
+    return status;
+  }
+  append(&multi->programs, job);
+  put(multi, job);
+  *slot = job->slot;
+  return IOT_OK;
 }
 
-static void remove_ready(struct iot_multi *multi, struct iot_job *job)
+static void become_ready(struct iot_multi *multi, struct iot_job *job)
 {
-  if (job->previous)
-    job->previous->next = job->next;
-  else
-    multi->ready = job->next;
-  if (job->next)
-    job->next->previous = job->previous;
-  else
-    multi->last_ready = job->previous;
-  job->state = IOT_JOB_TOLD;
+  job->state = IOT_JOB_READY;
+  append(&multi->ready, job);
+}
+
+/* Look at each program. Returns the seconds after which to do so again, and what to watch for it. */
+static double step_programs(struct iot_multi *multi, int fds[IOT_HTTP_MAX_WATCHED], size_t *count)
+{
+  double patience = IOT_INTERRUPT_LOOK;
+  struct iot_job *job, *next;
+
+  *count = 0;
+  for (job = multi->programs.first; job; job = next) {
+    struct iot_program *program = job->program;
+    size_t more = 0;
+    bool done;
+    int open[2];
+
+    next = job->next;
+    program->status = iot_process_step(&program->process, &done, &program->error);
+    if (done || program->status != IOT_OK) {
+      iot_process_end(&program->process);
+      unlink_job(&multi->programs, job);
+      become_ready(multi, job);
+      continue;
+    }
+    patience = fmin(patience, iot_process_patience(&program->process, open, &more));
+    while (more > 0 && *count < IOT_HTTP_MAX_WATCHED)
+      fds[(*count)++] = open[--more];
+  }
+  return patience;
 }
 
 void iot_multi_wait(struct iot_multi *multi, double seconds, const struct iot_interrupt *interrupt)
 {
   const double end = iot_clock_monotonic() + seconds;
+  int fds[IOT_HTTP_MAX_WATCHED];
   struct iot_job *job;
-  double left;
+  double left, patience;
+  size_t count;
 
   for (;;) {
     iot_http_multi_perform(multi->http);
     while ((job = iot_http_multi_next(multi->http)))
-      append_ready(multi, job);
-    if (multi->ready)
+      become_ready(multi, job);
+    patience = step_programs(multi, fds, &count);
+    if (multi->ready.first)
       return;
     left = end - iot_clock_monotonic();
     if (!(left > 0) || iot_interrupted(interrupt))
       return;
-    iot_http_multi_poll(multi->http, fmin(left, IOT_INTERRUPT_LOOK), NULL, 0);
+    iot_http_multi_poll(multi->http, fmin(left, patience), fds, count);
   }
 }
 
 size_t iot_multi_next(struct iot_multi *multi)
 {
-  struct iot_job *job = multi->ready;
+  struct iot_job *job = multi->ready.first;
 
   if (!job)
     return 0;
-  remove_ready(multi, job);
+  unlink_job(&multi->ready, job);
+  job->state = IOT_JOB_TOLD;
   return job->slot;
 }
 
@@ -183,7 +251,9 @@ static struct iot_job *take(struct iot_multi *multi, size_t slot)
   struct iot_job *job = multi->slots[slot - 1].job;
 
   if (job->state == IOT_JOB_READY)
-    remove_ready(multi, job);
+    unlink_job(&multi->ready, job);
+  else if (job->state == IOT_JOB_UNDER_WAY && job->program)
+    unlink_job(&multi->programs, job);
   multi->slots[slot - 1] = (struct slot){ NULL, multi->free };
   multi->free = slot;
   return job;

@@ -1,6 +1,6 @@
 /*
- * Jobs that go on at once, each in a numbered slot: whoever starts one waits for any, and asks by
- * number. All of them are on one multi of iot_http.
+ * Exchanges and programs that go on at once, each a job in a numbered slot: whoever starts one waits for
+ * any, and asks by number.
  */
 #ifndef IOT_MULTI_H
 #define IOT_MULTI_H
@@ -8,6 +8,7 @@
 #include "iot_http_client.h"
 #include "iot_interrupt.h"
 #include "iot_operations.h"
+#include "iot_process.h"
 
 enum iot_job_state {
   IOT_JOB_UNDER_WAY,
@@ -15,15 +16,24 @@ enum iot_job_state {
   IOT_JOB_TOLD
 };
 
+/* A program, and how it went once it has ended. */
+struct iot_program {
+  struct iot_process process;
+  enum iot_status status;
+  struct iot_error error; /* unless that is IOT_OK */
+};
+
+/* An exchange or a program; the other one is NULL. */
 struct iot_job {
   enum iot_job_state state;
   struct iot_http_exchange *exchange;
+  struct iot_program *program;
   const struct iot_operation *operation; /* that it is an attempt of, for who decodes; else NULL */
   size_t slot;
-  struct iot_job *previous, *next; /* while it is ready */
+  struct iot_job *previous, *next; /* while it is ready, or a program that runs */
 };
 
-/* Give its exchange back, and free it. NULL is accepted. */
+/* Give its exchange back, or end its program, and free it. NULL is accepted. */
 void iot_job_free(struct iot_job *job);
 
 struct iot_multi;
@@ -50,6 +60,13 @@ bool iot_multi_is_own(const struct iot_multi *multi);
 IOT_NODISCARD enum iot_status iot_multi_start(struct iot_multi *multi,
     struct iot_http_exchange *exchange, const struct iot_operation *operation, size_t *slot,
     struct iot_error *error);
+
+/*
+ * Start a program; arguments and failures as for iot_process_start, and IOT_ENOMEM. It is killed when its
+ * job is freed before it has ended. Returns IOT_OK and *slot.
+ */
+IOT_NODISCARD enum iot_status iot_multi_run(struct iot_multi *multi, char *const *arguments,
+    double seconds, size_t *slot, struct iot_error *error);
 
 /*
  * Drive everything until a job is ready, `seconds` have passed (HUGE_VAL: no limit; 0 or less: what can

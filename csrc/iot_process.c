@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -13,25 +14,21 @@
 
 extern char **environ;
 
-/* Seconds between two looks at whether it has ended while it keeps its outputs open. */
-static const double LOOK_AGAIN = 0.05;
-
-/* The reading ends of the program's two outputs, -1 once they are at their end. */
-struct outputs {
-  int fd[2];
-  struct iot_buffer *bytes[2];
-};
+/* Seconds between two looks at whether it has ended: while it keeps its outputs open, and when it has
+   closed them, which mostly is when it ends. */
+static const double LOOK_AGAIN = 0.05, LOOK_SOON = 0.002;
 
 void iot_process_init(struct iot_process *process)
 {
+  memset(process, 0, sizeof *process);
   iot_buffer_init(&process->output, IOT_PROCESS_MAX_OUTPUT);
   iot_buffer_init(&process->errors, IOT_PROCESS_MAX_OUTPUT);
-  process->exit_status = 0;
-  process->signal = 0;
+  process->fd[0] = process->fd[1] = -1;
 }
 
 void iot_process_free(struct iot_process *process)
 {
+  iot_process_end(process);
   iot_buffer_free(&process->output);
   iot_buffer_free(&process->errors);
 }
@@ -93,25 +90,51 @@ static int spawn(pid_t *pid, char *const *arguments, const int writing[2])
   return failed;
 }
 
+enum iot_status iot_process_start(
+    struct iot_process *process, char *const *arguments, double seconds, struct iot_error *error)
+{
+  int writing[2] = { -1, -1 }, failed;
+
+  iot_buffer_clear(&process->output);
+  iot_buffer_clear(&process->errors);
+  process->owner = getpid();
+  process->ended = false;
+  process->deadline = iot_clock_monotonic() + seconds;
+  if (make_pipe(&process->fd[0], &writing[0]) && make_pipe(&process->fd[1], &writing[1]))
+    failed = spawn(&process->pid, arguments, writing);
+  else
+    failed = errno;
+  close_descriptor(&writing[0]);
+  close_descriptor(&writing[1]);
+  if (!failed)
+    return IOT_OK;
+  process->pid = 0;
+  iot_process_end(process);
+  return iot_fail(error, IOT_ECONFIGURATION, "it cannot be started: %s", strerror(failed));
+}
+
 /* Take what is there; close at the end. False past the limit of output, or without memory. */
-static bool read_output(struct outputs *outputs, int i)
+static bool read_output(int *fd, struct iot_buffer *bytes)
 {
   char room[4096];
-  const ssize_t n = read(outputs->fd[i], room, sizeof room);
+  ssize_t n;
 
+  if (*fd < 0)
+    return true;
+  n = read(*fd, room, sizeof room);
   if (n > 0)
-    iot_buffer_append(outputs->bytes[i], (struct iot_view){ room, (size_t)n });
+    iot_buffer_append(bytes, (struct iot_view){ room, (size_t)n });
   else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-    close_descriptor(&outputs->fd[i]);
+    close_descriptor(fd);
   iot_wipe(room, sizeof room);
-  return outputs->bytes[i]->status == IOT_OK;
+  return bytes->status == IOT_OK;
 }
 
 /* Whether it has ended, and how. Where SIGCHLD is ignored the system keeps no status: 0, then. */
-static bool has_ended(struct iot_process *process, pid_t pid)
+static bool has_ended(struct iot_process *process)
 {
   int status;
-  pid_t ended = waitpid(pid, &status, WNOHANG);
+  pid_t ended = waitpid(process->pid, &status, WNOHANG);
 
   if (ended == 0 || (ended < 0 && errno == EINTR))
     return false;
@@ -122,86 +145,83 @@ static bool has_ended(struct iot_process *process, pid_t pid)
   return true;
 }
 
-/* Read what there is, waiting at most `seconds` for it. */
-static bool read_outputs(struct outputs *outputs, double seconds)
+static bool is_open(const struct iot_process *process)
 {
-  struct pollfd polled[2];
-  bool good = true;
-  int i;
-
-  for (i = 0; i < 2; i++)
-    polled[i] = (struct pollfd){ .fd = outputs->fd[i], .events = POLLIN };
-  if (poll(polled, 2, (int)iot_clock_milliseconds(seconds)) <= 0)
-    return true;
-  for (i = 0; i < 2; i++)
-    if (polled[i].revents)
-      good = read_output(outputs, i) && good;
-  return good;
+  return process->fd[0] >= 0 || process->fd[1] >= 0;
 }
 
-/* Until it has ended and its outputs are read: to their end, or as far as they are written when a child
-   of its own keeps them open. */
-static enum iot_status attend(struct iot_process *process, struct outputs *outputs, pid_t pid,
-    double deadline, const struct iot_interrupt *interrupt, struct iot_error *error)
+enum iot_status iot_process_step(struct iot_process *process, bool *done, struct iot_error *error)
 {
-  bool ended = false;
   size_t before;
+  bool news;
 
-  for (;;) {
-    const double left = deadline - iot_clock_monotonic();
-    const bool open = outputs->fd[0] >= 0 || outputs->fd[1] >= 0;
-
+  *done = false;
+  do {
     before = process->output.n + process->errors.n;
-    if (!read_outputs(outputs, ended ? 0 : left < LOOK_AGAIN || !open ? 0.002 : LOOK_AGAIN))
+    if (!read_output(&process->fd[0], &process->output) ||
+        !read_output(&process->fd[1], &process->errors))
       return iot_fail(
           error, IOT_ETOOLARGE, "it wrote more than %d bytes", (int)IOT_PROCESS_MAX_OUTPUT);
-    if (ended && (!open || process->output.n + process->errors.n == before))
+    news = process->output.n + process->errors.n != before;
+    if (process->ended && !(news && is_open(process))) {
+      *done = true;
       return IOT_OK;
-    ended = ended || has_ended(process, pid);
-    if (!ended && left <= 0)
-      return iot_fail(error, IOT_ETIMEOUT, "it did not end in time");
-    if (!ended && iot_interrupted(interrupt))
-      return iot_fail(error, IOT_EINTERRUPTED, "%s", iot_status_text(IOT_EINTERRUPTED));
-  }
+    }
+    process->ended = process->ended || has_ended(process);
+  } while (news || process->ended);
+  if (iot_clock_monotonic() >= process->deadline)
+    return iot_fail(error, IOT_ETIMEOUT, "it did not end in time");
+  return IOT_OK;
 }
 
-/* End it, unless it may not be ended: one that has become another user's goes on by itself. */
-static void end_process(pid_t pid)
+double iot_process_patience(const struct iot_process *process, int fds[2], size_t *count)
 {
   int i;
 
-  if (kill(pid, SIGKILL) != 0)
-    return;
-  for (i = 0; i < 1000 && waitpid(pid, NULL, WNOHANG) == 0; i++)
-    iot_clock_sleep(0.001);
+  *count = 0;
+  for (i = 0; i < 2; i++)
+    if (process->fd[i] >= 0)
+      fds[(*count)++] = process->fd[i];
+  return *count ? fmin(LOOK_AGAIN, process->deadline - iot_clock_monotonic()) : LOOK_SOON;
+}
+
+void iot_process_end(struct iot_process *process)
+{
+  const bool runs = process->pid > 0 && !process->ended && process->owner == getpid();
+  int i;
+
+  close_descriptor(&process->fd[0]);
+  close_descriptor(&process->fd[1]);
+  /* One that has become another user's may not be ended, and goes on by itself. */
+  if (runs && kill(process->pid, SIGKILL) == 0)
+    for (i = 0; i < 1000 && waitpid(process->pid, NULL, WNOHANG) == 0; i++)
+      iot_clock_sleep(0.001);
+  process->pid = 0;
 }
 
 enum iot_status iot_process_run(struct iot_process *process, char *const *arguments, double seconds,
     const struct iot_interrupt *interrupt, struct iot_error *error)
 {
-  const double deadline = iot_clock_monotonic() + seconds;
-  struct outputs outputs = { { -1, -1 }, { &process->output, &process->errors } };
-  int writing[2] = { -1, -1 }, failed;
-  enum iot_status status = IOT_OK;
-  pid_t pid = 0;
+  enum iot_status status = iot_process_start(process, arguments, seconds, error);
+  struct pollfd polled[2];
+  double patience;
+  int fds[2];
+  size_t count, i;
+  bool done;
 
-  iot_buffer_clear(&process->output);
-  iot_buffer_clear(&process->errors);
-  if (make_pipe(&outputs.fd[0], &writing[0]) && make_pipe(&outputs.fd[1], &writing[1]))
-    failed = spawn(&pid, arguments, writing);
-  else
-    failed = errno;
-  close_descriptor(&writing[0]);
-  close_descriptor(&writing[1]);
-  if (failed) {
-    status = iot_fail(error, IOT_ECONFIGURATION, "it cannot be started: %s", strerror(failed));
-    goto done;
+  while (status == IOT_OK) {
+    status = iot_process_step(process, &done, error);
+    if (status != IOT_OK || done)
+      break;
+    if (iot_interrupted(interrupt)) {
+      status = iot_fail(error, IOT_EINTERRUPTED, "%s", iot_status_text(IOT_EINTERRUPTED));
+      break;
+    }
+    patience = iot_process_patience(process, fds, &count);
+    for (i = 0; i < count; i++)
+      polled[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+    poll(polled, count, (int)iot_clock_milliseconds(patience));
   }
-  status = attend(process, &outputs, pid, deadline, interrupt, error);
-  if (status != IOT_OK)
-    end_process(pid);
-done:
-  close_descriptor(&outputs.fd[0]);
-  close_descriptor(&outputs.fd[1]);
+  iot_process_end(process);
   return status;
 }

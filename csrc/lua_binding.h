@@ -11,6 +11,7 @@ void liot_open_client(lua_State *L, int codec);
 void liot_open_multi(lua_State *L, int codec);
 void liot_open_sigv4(lua_State *L);
 void liot_open_http(lua_State *L);
+void liot_open_process(lua_State *L);
 void liot_open_system(lua_State *L);
 void liot_open_terminal(lua_State *L);
 

@@ -25,6 +25,7 @@ EXPORT int luaopen_iot_core(lua_State *L)
   liot_open_multi(L, codec);
   liot_open_sigv4(L);
   liot_open_http(L);
+  liot_open_process(L);
   liot_open_system(L);
   liot_open_terminal(L);
   lua_pushliteral(L, VERSION);

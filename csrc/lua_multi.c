@@ -1,5 +1,5 @@
 /*
- * Many exchanges at once: core.multi.
+ * Many exchanges and programs at once: core.multi.
  */
 #include <limits.h>
 #include <math.h>
@@ -9,6 +9,7 @@
 #include "lua_client.h"
 #include "lua_codec.h"
 #include "lua_http.h"
+#include "lua_process.h"
 
 #define MULTI_CLASS "iot.multi"
 #define JOB_CLASS "iot.job"
@@ -148,6 +149,24 @@ static int multi_request(lua_State *L)
   return push_slot(L, status, slot, &error);
 }
 
+/* multi:run(arguments, seconds) -> slot | nil, message, facts; the arguments are those of core.run */
+static int multi_run(lua_State *L)
+{
+  struct multi *multi = check_multi(L);
+  char *arguments[IOT_PROCESS_MAX_ARGUMENTS + 1];
+  struct iot_error error;
+  enum iot_status status;
+  double seconds;
+  size_t slot = 0;
+
+  luaL_checktype(L, 2, LUA_TTABLE);
+  seconds = liot_check_seconds(L, 3);
+  liot_read_arguments(L, 2, arguments);
+  check_open(L, multi);
+  status = iot_multi_run(multi->jobs, arguments, seconds, &slot, &error);
+  return push_slot(L, status, slot, &error);
+}
+
 /* multi:wait(seconds, done) -> how many have finished, whether it was interrupted; done[1] to done[count]:
    their slots, in the order in which they did. None have when `seconds` have passed, or an interrupt
    came. */
@@ -172,8 +191,15 @@ static int multi_wait(lua_State *L)
   return 2;
 }
 
-/* The result of an operation with the status of HTTP, a reply, or nil, message, facts. */
-static int push_result(lua_State *L, struct iot_job *job)
+static int push_program(lua_State *L, const struct iot_program *program)
+{
+  if (program->status != IOT_OK)
+    return liot_fail(L, program->status, &program->error);
+  liot_push_process(L, &program->process);
+  return 1;
+}
+
+static int push_exchange(lua_State *L, const struct iot_job *job)
 {
   const struct iot_reply *reply = &job->exchange->own_reply;
   struct iot_error error;
@@ -202,7 +228,8 @@ static int multi_finish(lua_State *L)
   luaL_argcheck(L, iot_multi_find(multi->jobs, slot), 2, "this slot is not in use");
   holder->job = iot_multi_take(multi->jobs, slot);
   luaL_argcheck(L, holder->job, 2, "what is in this slot has not finished");
-  results = push_result(L, holder->job);
+  results = holder->job->program ? push_program(L, holder->job->program)
+                                 : push_exchange(L, holder->job);
   iot_job_free(holder->job);
   holder->job = NULL;
   return results;
@@ -229,6 +256,7 @@ void liot_open_multi(lua_State *L, int codec)
   static const luaL_Reg methods[] = {
     { "start", multi_start },
     { "request", multi_request },
+    { "run", multi_run },
     { "wait", multi_wait },
     { "finish", multi_finish },
     { "cancel", multi_cancel },

@@ -1,5 +1,5 @@
 /*
- * The machine: clocks, sleep, digests and random ids, programs, private files.
+ * The machine: clocks, sleep, digests and random ids, private files.
  */
 #include <string.h>
 #include <sys/utsname.h>
@@ -8,12 +8,10 @@
 #include "iot_crypto.h"
 #include "iot_file.h"
 #include "iot_http.h"
-#include "iot_process.h"
 #include "iot_uri.h"
 #include "lua_binding.h"
 #include "lua_util.h"
 
-#define PROCESS_CLASS "iot.process"
 #define BYTES_CLASS "iot.bytes"
 
 /* core.now() -> seconds since the epoch, with fractions */
@@ -222,71 +220,6 @@ static int percent_encode(lua_State *L)
   return 1;
 }
 
-static int process_gc(lua_State *L)
-{
-  iot_process_free(luaL_checkudata(L, 1, PROCESS_CLASS));
-  return 0;
-}
-
-static void read_arguments(lua_State *L, char *arguments[IOT_PROCESS_MAX_ARGUMENTS + 1])
-{
-  const int count = (int)liot_rawlen(L, 1);
-  struct iot_view argument;
-  int i;
-
-  if (count < 1 || count > IOT_PROCESS_MAX_ARGUMENTS)
-    luaL_error(L, "1 to %d arguments expected", (int)IOT_PROCESS_MAX_ARGUMENTS);
-  for (i = 0; i < count; i++) {
-    lua_rawgeti(L, 1, i + 1);
-    luaL_checktype(L, -1, LUA_TSTRING);
-    argument = liot_view(L, -1);
-    if (strlen(argument.p) != argument.n)
-      luaL_error(L, "argument %d holds a NUL", i + 1);
-    arguments[i] = (char *)(size_t)
-                       argument.p; /* posix_spawn takes them so, and leaves them alone */
-    lua_pop(L, 1);
-  }
-  arguments[count] = NULL;
-}
-
-/*
- * core.run(arguments, seconds) -> { status=, signal=, output=, errors= } | nil, message, facts
- * arguments: a list, the program first; see iot_process_run
- */
-static int run(lua_State *L)
-{
-  char *arguments[IOT_PROCESS_MAX_ARGUMENTS + 1];
-  struct liot_hook hook;
-  const struct iot_interrupt *interrupt = liot_watch_hook(L, &hook);
-  struct iot_process *process;
-  struct iot_error error;
-  enum iot_status status;
-  double seconds;
-
-  luaL_checktype(L, 1, LUA_TTABLE);
-  seconds = luaL_checknumber(L, 2);
-  luaL_argcheck(L, seconds <= 1e9, 2, "no number of seconds");
-  read_arguments(L, arguments);
-  process = lua_newuserdata(L, sizeof *process);
-  iot_process_init(process);
-  luaL_getmetatable(L, PROCESS_CLASS);
-  lua_setmetatable(L, -2);
-  status = iot_process_run(process, arguments, seconds, interrupt, &error);
-  if (status == IOT_OK) {
-    lua_createtable(L, 0, 4);
-    lua_pushinteger(L, process->exit_status);
-    lua_setfield(L, -2, "status");
-    lua_pushinteger(L, process->signal);
-    lua_setfield(L, -2, "signal");
-    liot_push_view(L, iot_buffer_view(&process->output));
-    lua_setfield(L, -2, "output");
-    liot_push_view(L, iot_buffer_view(&process->errors));
-    lua_setfield(L, -2, "errors");
-  }
-  iot_process_free(process);
-  return status == IOT_OK ? 1 : liot_fail(L, status, &error);
-}
-
 /* core.system() -> { name, release, machine, libcurl } */
 static int system_facts(lua_State *L)
 {
@@ -317,7 +250,6 @@ static int status_names(lua_State *L)
 
 void liot_open_system(lua_State *L)
 {
-  static const luaL_Reg metamethods[] = { { "__gc", process_gc }, { NULL, NULL } };
   static const luaL_Reg bytes_metamethods[] = { { "__gc", bytes_gc }, { NULL, NULL } };
   static const luaL_Reg none[] = { { NULL, NULL } };
   static const luaL_Reg functions[] = {
@@ -335,14 +267,11 @@ void liot_open_system(lua_State *L)
     { "read_file", read_file },
     { "replace_file", replace_file },
     { "percent_encode", percent_encode },
-    { "run", run },
     { "system", system_facts },
     { "status_names", status_names },
     { NULL, NULL },
   };
 
-  lua_pushnil(L);
-  liot_new_class(L, PROCESS_CLASS, metamethods, none);
   lua_pushnil(L);
   liot_new_class(L, BYTES_CLASS, bytes_metamethods, none);
   liot_register(L, functions, 0);

@@ -55,6 +55,7 @@ local WAITS = {
       for _ = 1, 3 do
         assert(multi:start(to_silent, "describe_thing_registration_task", { taskId = "a" }, attempt))
       end
+      assert(multi:run({ "sleep", "60" }, 60))
       return multi:wait(60, {})]], "0" },
   { "a wait without an end", "return multi:wait(math.huge, {})", "0" },
   { "a pause before a retry", [[
