@@ -484,6 +484,8 @@ void iot_http_multi_poll(
   if (multi->next_look < HUGE_VAL)
     seconds = fmin(seconds, multi->next_look - iot_clock_monotonic());
   if (curl_multi_poll(multi->handle, watched, (unsigned)count, (int)iot_clock_milliseconds(seconds),
-          NULL) != CURLM_OK)
+          NULL) != CURLM_OK) {
     finish_all(multi);
+    iot_clock_sleep(fmin(seconds, 0.05)); /* or who waits without exchanges would not rest */
+  }
 }
