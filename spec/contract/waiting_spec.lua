@@ -1,6 +1,7 @@
 -- Waiting for tasks of the simulator, through whatever may happen meanwhile. Only sleeping moves the
 -- clock, the client's and the simulator's alike; requests are real.
 local iot = require "iot"
+local core = require "iot.core"
 local child = require "spec.support.child"
 local environment = require "spec.support.environment"
 local failures = require "spec.support.failures"
@@ -52,7 +53,11 @@ describe("a wait", function()
     while script[1] and script[1][1] <= runtime.slept do table.remove(script, 1)[2]() end
     if sim.pid and runtime.slept - in_step >= 1 then
       in_step = runtime.slept
-      sim:settings { clock = in_step }
+      local reply = core.request { -- hundreds of times: without a process for each
+        url = sim.control .. "/settings", method = "POST", headers = {}, timeout = 10, connect_timeout = 10,
+        body = ('{"clock":%.17g}'):format(in_step),
+      }
+      assert.equal(200, reply and reply.status)
     end
   end
 
@@ -327,7 +332,7 @@ describe("a wait", function()
     assert(wait_for(sim:seed { plan = PLAN }, STEADY))
     assert.equal("InProgress TooManyRequestsException TooManyRequestsException InProgress",
       story():match "^%S+ %S+ %S+ %S+")
-    assert.same({ 100, 103, 105, 100 }, { runtime.naps[1], runtime.naps[2], runtime.naps[3], runtime.naps[4] })
+    for index, seconds in ipairs { 100, 103, 105, 100 } do assert.near(seconds, runtime.naps[index], NOISE) end
   end)
 
   -- Credentials -------------------------------------------------------------------------------
