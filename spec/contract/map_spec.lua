@@ -317,7 +317,7 @@ describe("iot.map", function()
     sim:expire()
     sim:clear()
     sim:fault(slow)
-    assert_described(100, iot.map(names(100), describer(client), { concurrency = 32 }))
+    assert_described(100, iot.map(names(100), describer(client), { concurrency = 50 }))
     assert.equal(1, rig:count "container")
     for _, entry in ipairs(journal(DESCRIBE)) do
       assert.is_true(entry.status == 200 or entry.code == "ExpiredTokenException")
