@@ -235,6 +235,10 @@ describe("a container that does not answer well", function()
       { "400", "NoId", "no id for ***" }, 1 },
     { "a refusal without words", { status = 401, body = "no" }, "HTTP status 401", 1 },
     { "a redirect", { status = 302, headers = { location = "http://evil.example/" } }, "redirect", 1 },
+    { "501, which will not pass", { status = 501 }, "HTTP status 501", 1 },
+    { "408, which will not pass", { status = 408 }, "HTTP status 408", 1 },
+    { "a runtime that cannot ask", fake_http.failure("InvalidConfiguration", "an option cannot be used"),
+      "an option cannot be used", 1 },
     { "a bad certificate", fake_http.failure("CertificateInvalid", "the certificate was not accepted"),
       "certificate", 1 },
   }
@@ -279,11 +283,27 @@ describe("a container that does not answer well", function()
     assert.equal(before + 3, #http.requests)
   end)
 
-  it("is not asked again when the wait was interrupted", function()
-    local provider, http = task { status = 500 }
-    function http.runtime.sleep() return false end
-    assert_failure("CredentialsFailed", "500", provider.fetch())
+  it("is not asked again after an interrupt, of the request or of the wait for another", function()
+    local provider, http = task(fake_http.failure("Interrupted", "a signal ended the waiting"))
+    assert_failure("Interrupted", "a signal ended the waiting", provider.fetch())
     assert.equal(1, #http.requests)
+
+    provider, http = task { status = 500 }
+    function http.runtime.sleep() return false end
+    assert_failure("Interrupted", { "interrupted", "HTTP status 500" }, provider.fetch())
+    assert.equal(1, #http.requests)
+  end)
+
+  it("is asked again when it wants to be, within five seconds of the usual time", function()
+    -- Status, headers, the first wait.
+    for _, case in ipairs {
+      { 503, { ["retry-after"] = "2" }, 2 }, { 429, { ["retry-after"] = "3600" }, 5.5 },
+      { 500, { ["x-amz-retry-after"] = "1500" }, 1.5 }, { 500, { ["retry-after"] = "2" }, 0.5 },
+    } do
+      local provider, http = task { { status = case[1], headers = case[2] }, BODY }
+      assert.same(RECORD, provider.fetch())
+      assert.same({ case[3] }, http.slept)
+    end
   end)
 
   it("does not hold up a call beyond its deadline", function()

@@ -155,6 +155,7 @@ describe("a device that gets no credentials", function()
     { "a redirect", { status = 301 }, { "301", "redirect" } },
     { "500", { status = 500, body = "<html>" }, { "500", "later" } },
     { "429", { status = 429 }, { "429", "later" } },
+    { "501", { status = 501 }, { "501", "iot:CredentialProvider" } },
     { "a page", "<html>Log in</html>", "page" },
     { "no JSON", "never mind", "no JSON" },
     { "an empty object", "{}", "AccessKeyId" },
@@ -190,6 +191,12 @@ describe("a device that gets no credentials", function()
       assert_failure("CredentialsFailed", { "device." .. name, "/nonexistent/device.pem" }, record, message, code)
       assert.same({}, http:calls())
     end
+  end)
+
+  it("has not been refused when an interrupt ended the request", function()
+    local http, record, message, code = fetch(fake_http.failure("Interrupted", "a signal ended the waiting"))
+    assert_failure("Interrupted", "a signal ended the waiting", record, message, code)
+    assert.equal(1, #http.requests)
   end)
 
   it("is not asked when there is no time", function()

@@ -267,6 +267,23 @@ describe("a metadata service that is broken", function()
   end)
 end)
 
+describe("an interrupt", function()
+  it("ends the asking of the metadata service, at any of its requests", function()
+    environment.replace { AWS_METADATA_SERVICE_NUM_ATTEMPTS = "3" }
+    for count, name in ipairs { PUT, EXTENDED, EXTENDED .. "app-role" } do
+      local http = instance { [name] = fake_http.failure("Interrupted", "a signal ended the waiting") }
+      assert_failure("Interrupted", "a signal ended the waiting", provider_of(http).fetch())
+      assert.equal(count, #http.requests)
+    end
+  end)
+
+  it("ends the asking for the region", function()
+    local http = instance { [PUT] = fake_http.failure("Interrupted", "a signal ended the waiting") }
+    assert_failure("Interrupted", "a signal ended the waiting", imds.region { runtime = http.runtime })
+    assert.equal(1, #http.requests)
+  end)
+end)
+
 describe("the settings of the metadata service", function()
   it("turn it off", function()
     for _, text in ipairs { "true", "TRUE" } do

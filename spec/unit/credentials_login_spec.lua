@@ -391,6 +391,16 @@ describe("the token of a login", function()
     end)
   end
 
+  it("is not used when its refresh was interrupted, and is refreshed by the next call", function()
+    rig:write(FILE, expiring(EARLY))
+    local made = provider()
+    rig:answers "Interrupted"
+    assert_failure("Interrupted", "no answer came", made.fetch())
+    assert.equal(1, #rig.requests)
+    rig:answers(renewal())
+    assert.equal("AKID-2", assert(made.fetch()).access_key_id)
+  end)
+
   it("is tried three times when the service fails", function()
     rig:write(FILE, expiring "2021-12-25T13:29:00Z")
     local trouble = { status = 500, body = { error = "server_error" } }

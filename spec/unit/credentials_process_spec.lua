@@ -158,6 +158,14 @@ describe("a program that fails", function()
   end)
 end)
 
+describe("a program that an interrupt ended", function()
+  it("has not failed", function()
+    local provider, context = provider_of ""
+    function context.runtime.run() return nil, "a signal ended the waiting", { code = "Interrupted" } end
+    support.assert_failure({ code = "Interrupted", message = "a signal ended the waiting" }, provider.fetch())
+  end)
+end)
+
 describe("the time of a program", function()
   it("is what is left of the deadline", function()
     local provider, context = provider_of("exec sleep 30")

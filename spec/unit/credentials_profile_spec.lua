@@ -221,6 +221,15 @@ describe("a chain of roles", function()
       assert(profile.new(context)).fetch())
   end)
 
+  it("ends at the role whose request was interrupted", function()
+    replace_module("iot.credentials.environment", fake_module(fake_record))
+    local context = context_of({ A = { role_arn = ROLE_A, source_profile = "B" },
+      B = { role_arn = ROLE_B, credential_source = "Environment" } }, { support.failure "Interrupted" })
+    support.assert_failure({ code = "Interrupted", message = { 'by way of profile "b"', "no luck" } },
+      assert(profile.new(context)).fetch())
+    assert.equal(1, #context.runtime.requests)
+  end)
+
   it("keeps the deadline as a whole", function()
     local context
     local function slow(request)
@@ -331,7 +340,7 @@ describe("the base of a profile", function()
 
   it("that has none when it is asked has failed", function()
     for given, expected in pairs { NoCredentials = "CredentialsFailed", CredentialsFailed = "CredentialsFailed",
-      InvalidCredentials = "InvalidCredentials" } do
+      InvalidCredentials = "InvalidCredentials", Interrupted = "Interrupted" } do
       replace_module("iot.credentials.imds", fake_module(function() return nil, "no role there", given end))
       local context = context_of { A = { role_arn = ROLE_A, credential_source = "Ec2InstanceMetadata" } }
       support.assert_failure({ code = expected, message = '^profile "a": no role there' },

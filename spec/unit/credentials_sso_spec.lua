@@ -291,6 +291,16 @@ describe("the portal", function()
     fetch_fails(session_provider(), "request to the SSO portal failed: no answer came")
   end)
 
+  it("is not asked again after an interrupt", function()
+    rig:answers "Interrupted"
+    assert_failure("Interrupted", "no answer came", session_provider().fetch())
+    assert.equal(1, #rig.requests)
+    function rig.runtime.sleep() return false end
+    rig:answers { status = 503 }
+    assert_failure("Interrupted", "interrupted.*HTTP status 503", session_provider().fetch())
+    assert.equal(2, #rig.requests)
+  end)
+
   it("is not asked when no time is left", function()
     assert_failure("CredentialsFailed", "no time was left", session_provider().fetch(rig.runtime.clock))
     assert.equal(0, #rig.requests)
@@ -352,6 +362,17 @@ describe("the token of a session", function()
       assert.equal(ACCESS, headers(rig.requests[2])["x-amz-sso_bearer_token"])
       rig:advance(31)
     end
+  end)
+
+  it("whose refresh was interrupted is not used, and is refreshed by the next call", function()
+    rig:write(SESSION_FILE, token { expiresAt = EARLY })
+    local made = session_provider()
+    rig:answers "Interrupted"
+    assert_failure("Interrupted", "no answer came", made.fetch())
+    assert.equal(1, #rig.requests)
+    rig:answers(renewal(), role())
+    assert(made.fetch())
+    assert.equal(3, #rig.requests)
   end)
 
   it("is not refreshed twice within 30 s", function()

@@ -1,5 +1,6 @@
 -- Roles assumed through STS, and the reader of its XML.
 local excerpt = require "iot.excerpt"
+local exchange = require "iot.credentials.exchange"
 local support = require "spec.support.sts"
 local sts = require "iot.credentials.sts"
 local xml = require "iot.credentials.xml"
@@ -299,18 +300,46 @@ describe("a request to STS", function()
     assert_failed("no time was left", context, nil, context.runtime.clock)
   end)
 
-  it("is not tried again when the wait was interrupted", function()
-    local context = support.context { unavailable() }
-    function context.runtime.sleep() return false end
-    assert_failed("http status 503", context)
+  it("is not tried again after an interrupt, of the request or of the wait for another", function()
+    local context = support.context { support.failure "Interrupted" }
+    assert_failed("was not assumed: .*no luck", context, { code = "Interrupted" })
     assert.equal(1, #context.runtime.requests)
+
+    context = support.context { unavailable() }
+    function context.runtime.sleep() return false end
+    assert_failed("interrupted.*http status 503", context, { code = "Interrupted" })
+    assert.equal(1, #context.runtime.requests)
+  end)
+
+  it("was not interrupted when the service has an error of that name", function()
+    local context = support.context { support.refusal(400, "Interrupted", "no") }
+    assert_failed("assumerole: interrupted: no", context)
+  end)
+
+  it("is not tried again after a status that will not pass", function()
+    for _, status in ipairs { 501, 505, 408 } do
+      local context = support.context { { status = status, headers = {}, body = "" } }
+      assert_failed("http status " .. status, context)
+      assert.equal(1, #context.runtime.requests)
+    end
+  end)
+
+  it("is tried again when the service wants it to be", function()
+    local context = support.context { { status = 503, headers = { ["retry-after"] = "2" }, body = "" }, success() }
+    assert(assume(context))
+    assert.same({ 2 }, context.runtime.naps)
+    local refusal = support.refusal(400, "Throttling", "Rate exceeded")
+    refusal.headers["x-amz-retry-after"] = "1500"
+    context = support.context { refusal, success() }
+    assert(assume(context))
+    assert.same({ 1.5 }, context.runtime.naps)
   end)
 
   it("is tried less often by a provider whose requests keep failing", function()
     local answers = {}
     for i = 1, 300 do answers[i] = unavailable() end
     local context = support.context(answers)
-    local policy = sts.policy(context.runtime)
+    local policy = exchange.policy(context.runtime)
     for _ = 1, 100 do assert.is_nil((sts.assume_role(context, source(), step(), nil, policy))) end
     local before = #context.runtime.requests
     assert.is_nil((sts.assume_role(context, source(), step(), nil, policy)))

@@ -239,6 +239,18 @@ describe("a cached token", function()
     assert.equal(1, #calls)
   end)
 
+  it("is not used when its refresh was interrupted, and is refreshed by the next call", function()
+    rig:write(PATH, { token = "old", expiresAt = EARLY })
+    local steps = { function() return nil, "a signal ended the waiting", "Interrupted" end, renewed "new" }
+    local tokens, calls = cache(function(token) return table.remove(steps, 1)(token) end)
+    local token, message, code = tokens:get(deadline())
+    assert.is_nil(token)
+    assert.equal("a signal ended the waiting", message)
+    assert.equal("Interrupted", code)
+    assert.equal("new", tokens:get(deadline()).document.token)
+    assert.equal(2, #calls)
+  end)
+
   it("is refreshed by the monotonic clock when the other one is set back", function()
     rig:write(PATH, { token = "old", expiresAt = EARLY })
     local tokens, calls = cache(refused)
@@ -368,11 +380,10 @@ describe("a request for a token", function()
   local function send(limit)
     local builds = 0
     local context = rig:context({})
-    local response, message = token_cache.send(context, "the spec", function()
+    return token_cache.send(context, "the spec", function()
       builds = builds + 1
       return { url = "https://spec.example/", headers = { { "Number", tostring(builds) } } }
     end, rig.runtime.clock + (limit or 20))
-    return response, message
   end
 
   it("carries the context's settings and a time limit", function()
@@ -403,7 +414,9 @@ describe("a request for a token", function()
   end)
 
   it("is sent once when nothing else can come of it", function()
-    for _, answer in ipairs { { status = 200 }, { status = 400 }, { status = 401 }, { status = 302 } } do
+    for _, answer in ipairs {
+      { status = 200 }, { status = 400 }, { status = 401 }, { status = 302 }, { status = 408 }, { status = 501 },
+    } do
       rig.requests = {}
       rig:answers(answer)
       assert.equal(answer.status, send().status)
@@ -430,11 +443,44 @@ describe("a request for a token", function()
     assert.equal(1, #rig.requests)
   end)
 
-  it("is sent once when the wait for another is interrupted", function()
+  it("is not sent again after an interrupt, of it or of the wait for another", function()
+    rig:answers "Interrupted"
+    local response, message, code = send()
+    assert.is_nil(response)
+    assert.equal("the request to the spec failed: no answer came", message)
+    assert.equal("Interrupted", code)
+    assert.equal(1, #rig.requests)
+
     function rig.runtime.sleep() return false end
     rig:answers { status = 503 }
-    assert.equal(503, send().status)
-    assert.equal(1, #rig.requests)
+    response, message, code = send()
+    assert.is_nil(response)
+    assert.matches("^the request to the spec failed: .*interrupted.*HTTP status 503", message)
+    assert.equal("Interrupted", code)
+    assert.equal(2, #rig.requests)
+  end)
+
+  it("was not interrupted when the server has an error of that name", function()
+    local refusal = { status = 500, body = { error = "Interrupted" } }
+    rig:answers(refusal, refusal, refusal)
+    assert.equal(500, send().status)
+  end)
+
+  it("is sent again when the server wants it to be", function()
+    for wait, answer in pairs {
+      [2] = { status = 429, headers = { ["retry-after"] = "2" } },
+      [1.5] = { status = 500, headers = { ["x-amz-retry-after"] = "1500" } },
+    } do
+      rig:answers(answer, { status = 200 })
+      local before = rig.runtime.clock
+      assert.equal(200, send().status)
+      assert.equal(wait, rig.runtime.clock - before)
+    end
+  end)
+
+  it("is sent again when it was throttled with a code alone", function()
+    rig:answers({ status = 400, headers = { ["x-amzn-errortype"] = "ThrottlingException" } }, { status = 200 })
+    assert.equal(200, send().status)
   end)
 
   it("gives its last answer when there is no time for another", function()

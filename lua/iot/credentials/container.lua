@@ -1,5 +1,6 @@
 ---Credentials of a container: ECS tasks, EKS pod identities and what speaks like them (reference 7.10).
 local core = require "iot.core"
+local errors = require "iot.errors"
 local exchange = require "iot.credentials.exchange"
 local retry = require "iot.retry"
 local variables = require "iot.config.variables"
@@ -17,7 +18,7 @@ local ecs = "http://169.254.170.2"
 local connect_timeout, read_timeout = 2, 5
 local max_token = 64 * 1024
 
--- Three tries, up to a second apart.
+-- Three tries, up to a second apart unless the service asks for more.
 local parameters = setmetatable({ transient_scale = 1, throttling_scale = 1, max_backoff = 1 },
   { __index = retry.parameters["2.1"] })
 
@@ -125,26 +126,28 @@ local function send(context, url, token, deadline)
   }, deadline)
 end
 
-local final = { DeadlinePassed = true, CertificateInvalid = true, InvalidCABundle = true, InvalidParameter = true }
-
 local function failed(message, code, retryable)
-  return nil, message, { code = code, retryable = retryable, throttled = code == "429" }
+  return nil, message, { code = code, retryable = retryable, throttled = false }
 end
 
--- The record; else why not, and for a retry what it must know.
+-- Whether another try may help where there is no reply, or one too large to be the service's.
+local function is_transient(code)
+  local known = errors.codes[code or ""]
+  return code == "ResponseTooLarge" or known ~= nil and known.retryable
+end
+
+-- The record; else why not, and for a retry what it must know. Bad JSON is worth another (reference 7.10).
 local function attempt(_, context, source, deadline)
   local token, message = read_token()
   if not token then return nil, message end
   local response, code
   response, message, code = send(context, source.url, token, deadline)
   if not response then
-    return failed("the container's credential service cannot be asked: " .. message, code, not final[code])
+    return failed("the container's credential service cannot be asked: " .. message, code, is_transient(code))
   end
   local prefix = "the container's credential service answered with "
-  local status = response.status
-  if status ~= 200 then
-    return failed(prefix .. exchange.refusal(response, token), tostring(status),
-      status >= 500 or status == 429 or status == 408)
+  if response.status ~= 200 then
+    return nil, prefix .. exchange.refusal(response, token), (select(3, exchange.refused(response, {}, "")))
   end
   local document, reason = exchange.decode(response)
   if not document then return failed(prefix .. reason, "MalformedResponse", true) end
@@ -159,9 +162,9 @@ local function fetch(context, source, policy, deadline)
     local allowed, message = check_name(context.runtime, source.name)
     if not allowed then return nil, message, "CredentialsFailed" end
   end
-  local record, message = policy:run(deadline, attempt, context, source, deadline)
+  local record, message, detail = policy:run(deadline, attempt, context, source, deadline)
   if record then return record end
-  return nil, message, "CredentialsFailed"
+  return nil, message, exchange.code_of(detail and detail.code)
 end
 
 ---@param context iot.Context
@@ -171,7 +174,7 @@ end
 function container.new(context)
   local source, message, code = resolve_uri(context.runtime)
   if not source then return nil, message, code end
-  local policy = retry.new { runtime = context.runtime, parameters = parameters }
+  local policy = exchange.policy(context.runtime, parameters)
   return {
     name = "container",
     feature = "z", -- of the user agent (reference 8.1)

@@ -121,8 +121,8 @@ local transport_advice = {
   InvalidConfiguration = "check that device.certificate and device.key are PEM files that belong together",
 }
 
-local function status_advice(source, status)
-  local alias = exchange.quote(source.role_alias)
+local function status_advice(source, response)
+  local alias, status = exchange.quote(source.role_alias), response.status
   if status == 403 then
     return ("check that the certificate is active and its policy allows iot:AssumeRoleWithCertificate on "
       .. "the role alias %s, that the role trusts credentials.iot.amazonaws.com, and that %s"):format(alias,
@@ -130,7 +130,7 @@ local function status_advice(source, status)
       or "the policy does not ask for a thing name (option device.thing_name)")
   elseif status == 404 then
     return ("check that the role alias %s exists in the account and region of %s"):format(alias, source.authority)
-  elseif status >= 500 or status == 429 then
+  elseif select(3, exchange.refused(response, {}, "")).retryable then
     return "the service may be overloaded; try again later"
   end
   return "check the option device.endpoint; it is the one of type iot:CredentialProvider"
@@ -140,14 +140,19 @@ local function failed(...)
   return nil, "the AWS IoT credential provider " .. table.concat({ ... }, ": "), "CredentialsFailed"
 end
 
+local function unreachable(message, code)
+  local _, text = failed("cannot be asked", message, transport_advice[code])
+  return nil, text, exchange.code_of(code)
+end
+
 local function fetch(context, source, deadline)
   local readable, message = check_readable(source)
   if not readable then return nil, message, "CredentialsFailed" end
   local response, code
   response, message, code = send(context, source, deadline)
-  if not response then return failed("cannot be asked", message, transport_advice[code]) end
+  if not response then return unreachable(message, code) end
   if response.status ~= 200 then
-    return failed("answered with " .. exchange.refusal(response), status_advice(source, response.status))
+    return failed("answered with " .. exchange.refusal(response), status_advice(source, response))
   elseif #response.body > max_body then
     return failed("answered with more than 16 KiB")
   end

@@ -1,6 +1,9 @@
----What the providers that ask a server have in common: URLs, one bounded request, the record in its answer.
+---What the providers that ask a server have in common: URLs, one bounded request, what its refusal means
+---for another attempt, the record in its answer.
 local core = require "iot.core"
+local errors = require "iot.errors"
 local excerpt = require "iot.excerpt"
+local retry = require "iot.retry"
 
 local exchange = {}
 
@@ -73,6 +76,55 @@ function exchange.send(runtime, request, deadline)
     return nil, "the answer is larger than 64 KiB", "ResponseTooLarge"
   end
   return response
+end
+
+---How the requests of a provider are retried; all of them share one policy.
+---@param runtime iot.Runtime
+---@param parameters iot.retry.Parameters?  its own
+---@return iot.retry.Policy
+function exchange.policy(runtime, parameters)
+  return retry.new { runtime = runtime, parameters = parameters }
+end
+
+-- The seconds that a server asks its client to wait (reference 5.1). A date is held against the server's own.
+local function retry_after(status, headers)
+  local milliseconds = (headers["x-amz-retry-after"] or ""):match("^%d+$")
+  if milliseconds then return tonumber(milliseconds) / 1000 end
+  local text = (status == 429 or status == 503) and headers["retry-after"] or ""
+  if text:find("^%d+$") then return tonumber(text) end
+  local from, to = core.parse_http_date(headers.date or ""), core.parse_http_date(text)
+  return from and to and to >= from and to - from or nil
+end
+
+---The failure triple of a server's refusal. Whether it may pass is for `iot.errors` to say, as it is for
+---the replies of the service (reference 5.2); a provider adds what the reference says of it alone.
+---@param response table  of a status that is no success
+---@param facts table  what is known beside the status: `code`, `operation`, `request_id`; it becomes the detail
+---@param message string  the server's words
+---@return nil
+---@return string message
+---@return iot.Error detail  for iot.retry
+function exchange.refused(response, facts, message)
+  local status, headers = response.status, response.headers or {}
+  facts.kind, facts.status, facts.code = "service", status, facts.code or tostring(status)
+  facts.retry_after = retry_after(status, headers)
+  facts.server_time = core.parse_http_date(headers.date or "")
+  return errors.fail(facts, message)
+end
+
+---Whether a run of attempts ended with an interrupt. A server may have an error of the same name.
+---@param detail iot.Error?
+---@return boolean
+function exchange.is_interrupt(detail)
+  return detail ~= nil and detail.code == "Interrupted" and detail.kind ~= "service"
+end
+
+---The code of a provider that is set up, but gave nothing: an interrupt stays one, for no one may go on
+---after it.
+---@param code string?  of what failed
+---@return "CredentialsFailed"|"Interrupted"
+function exchange.code_of(code)
+  return code == "Interrupted" and code or "CredentialsFailed"
 end
 
 -- Names are matched without regard to case (reference 7.10); an exact match wins, then the first of

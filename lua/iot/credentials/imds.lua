@@ -129,7 +129,11 @@ end
 
 -- Requests -----------------------------------------------------------------------------------
 
--- The service is on the machine itself, or it is not there: no proxy, and no patience.
+-- After these no other request is made.
+local final = { DeadlinePassed = true, Interrupted = true }
+
+-- The service is on the machine itself, or it is not there: no proxy, and no patience. Where more attempts
+-- are wanted, any status from 500 on is worth one (reference 7.9).
 local function send(service, method, path, header, deadline)
   local response, message, code
   for _ = 1, service.attempts do
@@ -137,7 +141,7 @@ local function send(service, method, path, header, deadline)
       method = method, url = service.base .. path, headers = { header }, proxy = "",
       timeout = service.timeout, connect_timeout = service.timeout, read_timeout = service.timeout,
     }, deadline)
-    if code == "DeadlinePassed" or (response and response.status < 500) then break end
+    if final[code] or response and response.status < 500 then break end
   end
   return response, message, code
 end
@@ -153,7 +157,7 @@ local function unreachable(service, message, code)
       "NoCredentials"
   end
   return nil, ("the instance metadata service at %s cannot be asked: %s"):format(service.base, message),
-    "CredentialsFailed"
+    exchange.code_of(code)
 end
 
 local function refuse_token(service, response)

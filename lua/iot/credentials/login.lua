@@ -2,6 +2,7 @@
 local excerpt = require "iot.excerpt"
 local base64url = require "iot.credentials.base64url"
 local core = require "iot.core"
+local exchange = require "iot.credentials.exchange"
 local token_cache = require "iot.credentials.token_cache"
 
 local login = {}
@@ -94,13 +95,13 @@ local function refresh(context, policy, token, deadline)
     clientId = document.clientId, grantType = "refresh_token", refreshToken = document.refreshToken,
   }
   if not body then return nil, reason end
-  local response, message = token_cache.send(context, server, function()
+  local response, message, code = token_cache.send(context, server, function()
     local proof, why = prove(document.dpopKey, url, runtime.now())
     if not proof then return nil, why end
     local headers = { { "Content-Type", "application/json" }, { "DPoP", proof } }
     return { method = "POST", url = url, headers = headers, body = body }
   end, deadline, policy)
-  if not response then return nil, message end
+  if not response then return nil, message, code end
   local reply
   reply, message = token_cache.decode(server, response, meanings)
   if not reply then return nil, message end
@@ -124,7 +125,7 @@ function login.new(context)
   local hash
   hash, message = core.sha256(session)
   if not hash then return nil, message, "InvalidConfiguration" end
-  local policy = token_cache.policy(context.runtime)
+  local policy = exchange.policy(context.runtime)
   local tokens = token_cache.new {
     runtime = context.runtime,
     path = ("%s/%s.json"):format(folder, hash),
@@ -136,8 +137,8 @@ function login.new(context)
   }
 
   local function fetch(deadline)
-    local token, reason = tokens:get(token_cache.deadline(context.runtime, deadline))
-    if not token then return nil, reason, "CredentialsFailed" end
+    local token, reason, code = tokens:get(token_cache.deadline(context.runtime, deadline))
+    if not token then return nil, reason, exchange.code_of(code) end
     return record_of(token)
   end
   return { name = "login", feature = "AC,AD", fetch = fetch }

@@ -110,6 +110,7 @@ local function complaint_of(errors, words)
   return text ~= "" and ": " .. text or ", and said nothing on standard error"
 end
 
+-- What it wrote to standard output; else the reason and, if there is one, the code.
 local function run(context, words, deadline)
   local seconds = time_limit
   if deadline then seconds = math.min(seconds, deadline - context.runtime.monotonic()) end
@@ -121,7 +122,7 @@ local function run(context, words, deadline)
     elseif facts and facts.code == "InvalidConfiguration" then
       return nil, message .. "; the first word must be a program: a path, or a name to be found in PATH"
     end
-    return nil, message
+    return nil, message, facts and facts.code
   end
   if (result.signal or 0) ~= 0 then
     return nil, ("signal %d ended it"):format(result.signal) .. complaint_of(result.errors, words)
@@ -178,7 +179,8 @@ function process.new(context)
 
   local function fetch(deadline)
     local record
-    local output, message = run(context, words, deadline)
+    local output, message, code = run(context, words, deadline)
+    if code == "Interrupted" then return nil, "credential_process was ended: " .. message, code end
     if output then record, message = read_record(output, context.runtime.now()) end
     if not record then return nil, "credential_process failed: " .. message, "CredentialsFailed" end
     if account_id ~= "" then record.account_id = record.account_id or account_id end

@@ -1,6 +1,7 @@
 ---Credentials of a profile: a base, and the roles that are assumed with it, one after the other
 ---(reference 7.5).
 local excerpt = require "iot.excerpt"
+local exchange = require "iot.credentials.exchange"
 local profiles = require "iot.config.profiles"
 local sts = require "iot.credentials.sts"
 local web_identity = require "iot.credentials.web_identity"
@@ -328,14 +329,14 @@ function profile.new(context)
     if not ok then return nil, in_profile(data, steps[i], message), "InvalidProfile" end
   end
 
-  local policy = sts.policy(context.runtime)
+  local policy = exchange.policy(context.runtime)
   -- From the base outward; each role is assumed with the credentials of the one before.
   local function fetch(deadline)
     local record, reason, why = provider.fetch(deadline)
     for i = 2, #steps + 1 do
       if not record then
         return nil, in_profile(data, steps[i - 1], tostring(reason)),
-          why == "InvalidCredentials" and why or "CredentialsFailed"
+          why == "InvalidCredentials" and why or exchange.code_of(why)
       elseif i <= #steps then
         record, reason, why = sts.assume_role(context, record, steps[i], deadline, policy)
       end

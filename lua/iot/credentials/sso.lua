@@ -2,6 +2,7 @@
 local core = require "iot.core"
 local endpoint = require "iot.endpoint"
 local excerpt = require "iot.excerpt"
+local exchange = require "iot.credentials.exchange"
 local token_cache = require "iot.credentials.token_cache"
 
 local sso = {}
@@ -127,10 +128,10 @@ local function refresh(context, settings, token, deadline)
     refreshToken = document.refreshToken,
   }
   if not body then return nil, reason end
-  local response, message = token_cache.send(context, oidc, function()
+  local response, message, code = token_cache.send(context, oidc, function()
     return { method = "POST", url = url, headers = { { "Content-Type", "application/json" } }, body = body }
   end, deadline, settings.policy)
-  if not response then return nil, message end
+  if not response then return nil, message, code end
   local reply
   reply, message = token_cache.decode(oidc, response, refresh_meanings)
   if not reply then return nil, message end
@@ -164,12 +165,12 @@ local function role_credentials(context, settings, token, deadline)
   local url, reason = url_of(context, settings, "sso", ("/federation/credentials?role_name=%s&account_id=%s"):format(
     core.percent_encode(settings.role_name), core.percent_encode(settings.account_id)))
   if not url then return nil, reason, "CredentialsFailed" end
-  local response, message = token_cache.send(context, portal, function()
+  local response, message, code = token_cache.send(context, portal, function()
     local headers = { { "x-amz-sso_bearer_token", token.access_token }, { "Accept", "application/json" } }
     return { method = "GET", url = url, headers = headers }
   end, deadline, settings.policy)
-  if not response then return nil, message, "CredentialsFailed" end
-  local reply, code
+  if not response then return nil, message, exchange.code_of(code) end
+  local reply
   reply, message, code = token_cache.decode(portal, response, role_meanings)
   if reply then return record_of(settings, reply) end
   if response.status == 401 or code == "UnauthorizedException" then message = message .. "; " .. settings.advice end
@@ -193,7 +194,7 @@ function sso.new(context)
   if not hash then return nil, message, "InvalidConfiguration" end
   settings.advice = "log in with: aws sso login --profile " .. settings.name
   local runtime = context.runtime
-  settings.policy = token_cache.policy(runtime)
+  settings.policy = exchange.policy(runtime)
   local tokens = token_cache.new {
     runtime = runtime,
     path = ("%s/%s.json"):format(folder, hash),
@@ -206,8 +207,8 @@ function sso.new(context)
 
   local function fetch(deadline)
     deadline = token_cache.deadline(runtime, deadline)
-    local token, reason = tokens:get(deadline)
-    if not token then return nil, reason, "CredentialsFailed" end
+    local token, reason, why = tokens:get(deadline)
+    if not token then return nil, reason, exchange.code_of(why) end
     return role_credentials(context, settings, token, deadline)
   end
   return { name = "sso", feature = settings.session and "r,s" or "t,u", fetch = fetch }

@@ -2,7 +2,7 @@
 local core = require "iot.core"
 local errors = require "iot.errors"
 local excerpt = require "iot.excerpt"
-local retry = require "iot.retry"
+local exchange = require "iot.credentials.exchange"
 local xml = require "iot.credentials.xml"
 
 local sts = {}
@@ -117,12 +117,10 @@ local function read_error(reply, call)
   local code = quoted("^%s*([%w.]+)%s*$", "Error", "Code")
   local text = excerpt.line(quoted(".*", "Error", "Message") or "", 500)
   if advice[code] then text = (text ~= "" and text .. "; " or "") .. advice[code] end
-  local _, message, detail = errors.fail({
-    kind = "service", operation = call.action, code = code or tostring(reply.status), status = reply.status,
-    request_id = quoted("^%s*([%w-]+)%s*$", "RequestId"),
-    server_time = core.parse_http_date((reply.headers or {}).date or ""),
+  local _, message, detail = exchange.refused(reply, {
+    operation = call.action, code = code, request_id = quoted("^%s*([%w-]+)%s*$", "RequestId"),
   }, text)
-  detail.retryable = detail.retryable or code == "IDPCommunicationError" or reply.status >= 500
+  detail.retryable = detail.retryable or code == "IDPCommunicationError" -- reference 7.4
   return nil, message, detail
 end
 
@@ -156,21 +154,15 @@ local function attempt(_, context, url, call, deadline)
   return reply, message, detail
 end
 
----How the requests of a provider are retried.
----@param runtime iot.Runtime
----@return iot.retry.Policy
-function sts.policy(runtime)
-  return retry.new { runtime = runtime }
-end
-
+-- The reply; else the reason and, of an interrupt, the code.
 local function send(context, call, deadline)
   local endpoint, reason = context.endpoint_for("sts")
   if not endpoint then return nil, "no endpoint of STS is known: " .. tostring(reason) end
   if not context.region then return nil, "STS needs a region: set the option region, or AWS_REGION" end
   local url = endpoint:gsub("/$", "") .. "/"
-  local policy = call.policy or sts.policy(context.runtime)
-  local reply, message = policy:run(deadline, attempt, context, url, call, deadline)
-  return reply, message
+  local policy = call.policy or exchange.policy(context.runtime)
+  local reply, message, detail = policy:run(deadline, attempt, context, url, call, deadline)
+  return reply, message, exchange.is_interrupt(detail) and "Interrupted" or nil
 end
 
 local function read_record(reply, action)
@@ -195,17 +187,17 @@ local function read_record(reply, action)
 end
 
 -- Send the call and read its answer; failures name the role.
-local function exchange(context, step, call, deadline)
+local function ask(context, step, call, deadline)
   call.body = encode_form(call.fields)
   local record
-  local reply, message = send(context, call, deadline)
+  local reply, message, code = send(context, call, deadline)
   if reply then
     record, message = read_record(reply, call.action)
     message = message and ("%s: the reply of STS cannot be understood: %s"):format(call.action, message)
   end
   if record then return record end
   return nil, ("the role %s was not assumed: %s"):format(excerpt.line(step.role_arn, 256), message),
-    "CredentialsFailed"
+    exchange.code_of(code)
 end
 
 local function fields_of(context, action, step)
@@ -249,7 +241,7 @@ function sts.assume_role(context, source, step, deadline, policy)
     fields[#fields + 1] = { "SerialNumber", step.mfa_serial }
     fields[#fields + 1] = { "TokenCode", code }
   end
-  return exchange(context, step, {
+  return ask(context, step, {
     action = "AssumeRole", fields = fields, source = source, policy = policy,
     once = step.mfa_serial ~= nil, -- a code is good for one attempt
     secrets = { source.secret_access_key, source.session_token },
@@ -270,7 +262,7 @@ function sts.assume_role_with_web_identity(context, step, token, deadline, polic
   if not ok then return nil, message, "InvalidCredentials" end
   local fields = fields_of(context, "AssumeRoleWithWebIdentity", step)
   fields[#fields + 1] = { "WebIdentityToken", token }
-  return exchange(context, step, {
+  return ask(context, step, {
     action = "AssumeRoleWithWebIdentity", fields = fields, policy = policy, secrets = { token },
   }, deadline)
 end

@@ -3,7 +3,7 @@
 local core = require "iot.core"
 local errors = require "iot.errors"
 local excerpt = require "iot.excerpt"
-local retry = require "iot.retry"
+local exchange = require "iot.credentials.exchange"
 local variables = require "iot.config.variables"
 
 local token_cache = {}
@@ -82,15 +82,8 @@ function token_cache.deadline(runtime, deadline)
   return deadline or runtime.monotonic() + fetch_limit
 end
 
----How the requests of a provider are retried.
----@param runtime iot.Runtime
----@return iot.retry.Policy
-function token_cache.policy(runtime)
-  return retry.new { runtime = runtime }
-end
-
 -- One exchange; the facts of a request that could not be built are false.
-local function exchange(context, build, deadline)
+local function exchange_once(context, build, deadline)
   local request, reason = build()
   if not request then return nil, reason, false end
   request.timeout = math.min(deadline - context.runtime.monotonic(), request_limit)
@@ -100,13 +93,26 @@ local function exchange(context, build, deadline)
   return context.runtime.request(request)
 end
 
+-- The code in a refusal. No other word of it is ever shown, for it may quote what was sent.
+local function error_code(response)
+  local document = core.decode_json(response.body or "") or {}
+  local headers = response.headers or {}
+  for _, text in ipairs {
+    document.error or false, headers["x-amzn-errortype"] or false, document.code or false, document.__type or false,
+  } do
+    -- "prefix#Code:address" in full; a text of other characters is no code.
+    local code = type(text) == "string" and text:gsub("^.*#", ""):match("^[^:]*")
+    if code and #code <= 64 and code:find("^[%a_]+$") then return code end
+  end
+end
+
 -- The same for a retry, to which a refusal that stays one is a success.
 local function judge(response, message, facts)
-  if response then
-    if response.status ~= 429 and response.status < 500 then return true end
-    local _, text, detail = errors.fail(
-      { kind = "service", code = tostring(response.status), status = response.status }, "")
-    detail.retryable = true
+  if response and response.status >= 200 and response.status <= 299 then
+    return true
+  elseif response then
+    local _, text, detail = exchange.refused(response, { code = error_code(response) }, "")
+    if not detail.retryable then return true end
     return nil, text, detail
   elseif facts and errors.codes[facts.code] then
     return errors.fail({ code = facts.code }, message)
@@ -122,29 +128,20 @@ end
 ---@param policy iot.retry.Policy?  of the provider; one for this request
 ---@return table? response  of any status
 ---@return string? message
+---@return "Interrupted"|nil code
 function token_cache.send(context, server, build, deadline, policy)
   local response, message, facts -- of the last exchange
-  policy = policy or token_cache.policy(context.runtime)
-  policy:run(deadline, function()
-    response, message, facts = exchange(context, build, deadline)
+  policy = policy or exchange.policy(context.runtime)
+  local _, reason, detail = policy:run(deadline, function()
+    response, message, facts = exchange_once(context, build, deadline)
     return judge(response, message, facts)
   end)
+  if exchange.is_interrupt(detail) then
+    return nil, ("the request to %s failed: %s"):format(server, reason), "Interrupted"
+  end
   if response then return response end
   if facts == false then return nil, message end
   return nil, ("the request to %s failed: %s"):format(server, message or "no time was left for it")
-end
-
--- The code in a refusal. No other word of it is ever shown, for it may quote what was sent.
-local function error_code(response)
-  local document = core.decode_json(response.body or "") or {}
-  local headers = response.headers or {}
-  for _, text in ipairs {
-    document.error or false, headers["x-amzn-errortype"] or false, document.code or false, document.__type or false,
-  } do
-    -- "prefix#Code:address" in full; a text of other characters is no code.
-    local code = type(text) == "string" and text:gsub("^.*#", ""):match("^[^:]*")
-    if code and #code <= 64 and code:find("^[%a_]+$") then return code end
-  end
 end
 
 ---The object in a reply of success.
@@ -205,7 +202,8 @@ end
 ---@field name string  for messages, such as "SSO token"
 ---@field advice string  what to do when there is no good token
 ---@field parse fun(document: table): iot.CachedToken?, string?  or what is wrong, such as "has no accessToken"
----@field refresh fun(token: iot.CachedToken, deadline: number): table?, string?  the new content of the file
+---@field refresh fun(token: iot.CachedToken, deadline: number): table?, string?, string?  the new content of
+---the file; else the reason and, of an interrupt, the code
 ---@field refreshable fun(token: iot.CachedToken): boolean, string?  else why not
 
 ---@class iot.TokenCache: iot.TokenCacheOptions
@@ -262,11 +260,12 @@ function TokenCache:try_refresh(token, deadline)
   if self.attempted and now - self.attempted < refresh_interval then
     return nil, self.failure or ("it was refreshed less than %d s ago"):format(refresh_interval)
   end
-  self.attempted = now
   -- A refresh that could wait must leave time for what comes after it.
   if token.expires > runtime.now() then deadline = now + math.min(request_limit, (deadline - now) / 2) end
-  local document, fresh
-  document, self.failure = self.refresh(token, deadline)
+  local document, fresh, code
+  document, reason, code = self.refresh(token, deadline)
+  if code == "Interrupted" then return nil, reason, code end -- as if it had not been tried
+  self.attempted, self.failure = now, reason
   if document then fresh, self.failure = self.parse(document) end
   if not fresh then return nil, self.failure end
   fresh.text = token.text
@@ -274,16 +273,18 @@ function TokenCache:try_refresh(token, deadline)
   return fresh
 end
 
----The token, refreshed when it is near its end. A refresh that fails is no failure before that end.
+---The token, refreshed when it is near its end. A refresh that fails is no failure before that end, but
+---nothing is done after one that was interrupted.
 ---@param deadline number  of the runtime's monotonic clock
 ---@return iot.CachedToken? token
 ---@return string? message
+---@return "Interrupted"|nil code
 function TokenCache:get(deadline)
   local token, message = self:read()
   if not token then return nil, message end
   if token.expires - self.runtime.now() >= refresh_window then return token end
-  local fresh, reason = self:try_refresh(token, deadline)
-  if fresh then return fresh end
+  local fresh, reason, code = self:try_refresh(token, deadline)
+  if fresh or code == "Interrupted" then return fresh, reason, code end
   -- Another process may have been faster, and have spent the refresh token.
   token = self:read() or token
   if token.expires > self.runtime.now() then return token end

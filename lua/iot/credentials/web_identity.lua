@@ -1,6 +1,7 @@
 ---A role for a token that someone else keeps fresh in a file, as Kubernetes does (reference 7.4).
 local core = require "iot.core"
 local excerpt = require "iot.excerpt"
+local exchange = require "iot.credentials.exchange"
 local sts = require "iot.credentials.sts"
 local variables = require "iot.config.variables"
 
@@ -22,7 +23,7 @@ end
 
 -- The file is read on every fetch: tokens are replaced before they expire.
 local function new_provider(context, step, feature, source)
-  local policy = sts.policy(context.runtime)
+  local policy = exchange.policy(context.runtime)
   local function fetch(deadline)
     local token, message = read_token(step.web_identity_token_file, source)
     if not token then return nil, message, "CredentialsFailed" end
