@@ -93,6 +93,9 @@ describe("the search", function()
     { "ends with what is set up, but fails",
       { { "a", { "fetch", "no answer", "CredentialsFailed" } }, { "b", GOOD } },
       { "make a", "fetch a 7" }, nil, { "a: no answer" }, "CredentialsFailed" },
+    { "ends at an interrupt, which is no failure of what was asked",
+      { { "a", { "fetch", "a signal came", "Interrupted" } }, { "b", GOOD } },
+      { "make a", "fetch a 7" }, nil, { "interrupted: a: a signal came" }, "Interrupted" },
     { "ends with what fails without a code",
       { { "a", { "fetch", "no answer" } }, { "b", GOOD } },
       { "make a", "fetch a 7" }, nil, { "a: no answer" }, "CredentialsFailed" },
@@ -348,6 +351,44 @@ describe("a client without credentials", function()
   end
 end)
 
+-- Interrupts ---------------------------------------------------------------------------------
+
+describe("an interrupt while credentials are found", function()
+  local INTERRUPTED = fake_http.failure("Interrupted", "a signal ended the waiting")
+  local IN_CONTAINER = { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = "/keys" }
+
+  local CASES = {
+    { "of an instance", { answers = { ["PUT " .. IMDS .. "api/token"] = INTERRUPTED } } },
+    { "of a container", { variables = IN_CONTAINER,
+      answers = merge(INSTANCE, { ["GET http://169.254.170.2/keys"] = INTERRUPTED }) } },
+    { "of a role", { config = SOURCE, answers = merge(INSTANCE, { [STS] = INTERRUPTED }) } },
+  }
+
+  for _, case in ipairs(CASES) do
+    it(("%s ends the call, with no other request"):format(case[1]), function()
+      local outcome = call(case[2])
+      failures.check({ kind = "transport", code = "Interrupted", attempts = 0, retryable = false,
+        message = "a signal ended the waiting" }, outcome.result, outcome.message, outcome.detail)
+      assert.equal(1, #outcome.http.requests)
+      assert.equal(0, #outcome.runtime.sent)
+      assert.is_nil(outcome.client.credentials_source)
+    end)
+  end
+
+  it("ends the call though the old ones are still valid, and the next call renews them", function()
+    local keys = "GET http://169.254.170.2/keys"
+    local outcome = call { variables = IN_CONTAINER, answers = { [keys] = { KEYS, INTERRUPTED, KEYS } } }
+    local client = outcome.client
+    outcome.runtime.wall = 1896091200 - 240
+    local task, _, detail = client[DESCRIBE](client, { taskId = "task" })
+    assert.is_nil(task)
+    assert.equal("Interrupted", detail.code)
+    assert.equal(1, #outcome.runtime.sent)
+    assert(client[DESCRIBE](client, { taskId = "task" }))
+    assert.equal(3, #outcome.http.requests)
+  end)
+end)
+
 -- Events and what has expired ----------------------------------------------------------------
 
 local function refusal(code, status)
@@ -454,7 +495,7 @@ describe("a reply that the credentials have expired", function()
     local outcome = call({ options = { credentials = function()
       return table.remove(answers, 1), "the vault is sealed"
     end } }, function() return refusal "ExpiredTokenException" end)
-    failures.check({ kind = "credentials", code = "NoCredentials", attempts = 1, message = "the vault is sealed" },
+    failures.check({ kind = "credentials", code = "CredentialsFailed", attempts = 1, message = "the vault is sealed" },
       outcome.result, outcome.message, outcome.detail)
     assert.equal(1, #outcome.runtime.sent)
   end)

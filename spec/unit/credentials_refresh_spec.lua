@@ -235,7 +235,17 @@ describe("a user's own credentials", function()
     local found, message, code = store:get()
     assert.is_nil(found)
     assert.is_truthy(message:find("the vault is sealed", 1, true))
-    assert.equal("NoCredentials", code)
+    assert.equal("CredentialsFailed", code)
+  end)
+
+  it("are none as long as a function has given none, and a failure from then on", function()
+    local answer
+    local store = function_store(environment.runtime(), function() return answer, "the vault is sealed" end)
+    for _ = 1, 2 do assert.equal("NoCredentials", (select(3, store:get()))) end
+    answer = record(1)
+    assert(store:get())
+    answer = nil
+    for _ = 1, 2 do assert.equal("CredentialsFailed", (select(3, store:get()))) end
   end)
 
   it("are never renewed when they are a record, whatever its expiration", function()
@@ -316,6 +326,74 @@ describe("an instance's credentials", function()
   end)
 end)
 
+-- Interrupts ---------------------------------------------------------------------------------
+
+describe("an interrupted renewal", function()
+  local function interrupt(rig)
+    rig.interrupted = true
+    local found, message, code = rig.store:get()
+    rig.interrupted = false
+    assert.is_nil(found)
+    assert.equal("Interrupted", code)
+    assert.is_truthy(message:find("a signal came", 1, true), message)
+  end
+
+  local function interruptible(life, extra)
+    local rig = new_rig(life, extra)
+    local fetch = rig.provider.fetch
+    function rig.provider.fetch(deadline)
+      if rig.interrupted then return nil, "a signal came", "Interrupted" end
+      return fetch(deadline)
+    end
+    return rig
+  end
+
+  for _, left in ipairs { ADVISORY, MANDATORY, 1, 0 } do
+    it(("ends the call when %d seconds are left, and the next call renews"):format(left), function()
+      local rig = interruptible(HOUR)
+      pass(rig, HOUR - left)
+      interrupt(rig)
+      assert.equal(2, get(rig))
+      assert.equal(2, rig.provider.count)
+    end)
+  end
+
+  it("does not make an instance's credentials last longer", function()
+    local rig = interruptible(HOUR, { stale_allowed = true })
+    pass(rig, HOUR)
+    interrupt(rig)
+    assert.equal(2, get(rig))
+  end)
+
+  it("leaves the failure before it, and its back-off, as they were", function()
+    local rig = interruptible(HOUR)
+    pass(rig, HOUR)
+    rig.fails = true
+    assert_failure(rig)
+    pass(rig, BACK_OFF)
+    interrupt(rig)
+    assert_failure(rig)
+    assert.equal(3, rig.provider.count)
+    pass(rig, BACK_OFF - 0.01)
+    assert_failure(rig)
+    assert.equal(3, rig.provider.count)
+  end)
+
+  it("leaves credentials that the service refused to the next call", function()
+    local rig = interruptible(HOUR)
+    rig.store:refuse(assert(rig.store:get()))
+    interrupt(rig)
+    assert.equal(2, get(rig))
+  end)
+
+  it("is one of the first fetch, too", function()
+    local rig = interruptible(HOUR)
+    rig.store = store_of(rig.provider, rig.runtime)
+    interrupt(rig)
+    assert.equal(2, get(rig))
+  end)
+end)
+
 -- Refusals -----------------------------------------------------------------------------------
 
 describe("credentials that the service refuses", function()
@@ -375,6 +453,10 @@ describe("100 coroutines", function()
     local crowd = { tasks = tasks, runtime = tasks.runtime, life = life, extra = extra or {} }
     crowd.provider = provider_of(function(count)
       assert(tasks.runtime.request { url = "http://keys.example" })
+      if crowd.interrupted then
+        crowd.interrupted = false
+        return nil, "a signal came", "Interrupted"
+      end
       if crowd.raises then error("a fault in a provider", 0) end
       if crowd.fails then return nil, "the source is dry", "CredentialsFailed" end
       local fields = { expiration = tasks.runtime.wall + crowd.life }
@@ -472,6 +554,25 @@ describe("100 coroutines", function()
     tasks[2] = crowd.tasks:spawn(function() return crowd.store:get(started + 5) end)
     crowd.tasks:run()
     assert.is_true(tasks[2].ended - started <= 5.1, ("it waited for %g s"):format(tasks[2].ended - started))
+    assert.is_nil(tasks[2][1])
+    assert.equal("another call's renewal of the credentials took too long", tasks[2][2])
+    assert.equal("Timeout", tasks[2][3])
+  end)
+
+  it("renew by themselves when the one whose renewal they wait for was interrupted", function()
+    for _, left in ipairs { HOUR, 0 } do -- of the first ones, and of those that have ended
+      local crowd = new_crowd(HOUR)
+      if left == 0 then
+        assert(crowd.store:get())
+        pass(crowd, HOUR)
+      end
+      local count = crowd.provider.count
+      crowd.interrupted = true
+      local tasks = run(crowd)
+      assert.same({ ["ID" .. count + 2] = COUNT - 1, none = 1, raised = 0 }, tally(tasks))
+      assert.equal("Interrupted", tasks[1][3])
+      assert.equal(count + 2, crowd.provider.count)
+    end
   end)
 
   it("are not stuck behind an error that a user's function raises", function()

@@ -64,7 +64,7 @@ local function try(maker, deadline)
 end
 
 ---The credentials of the first provider that has any. One that is not set up is passed over; one that
----is, but fails, ends the search with its reason.
+---is, but fails, ends the search with its reason, and so does an interrupt.
 ---@param makers table[]
 ---@param deadline number?
 ---@return iot.Credentials? record
@@ -76,7 +76,9 @@ function chain.fetch(makers, deadline)
     local record, provider, message, code = try(maker, deadline)
     if record then return record, provider end
     reasons[#reasons + 1] = prefixed(maker.name, message)
-    if code ~= "NoCredentials" then
+    if code == "Interrupted" then
+      return nil, "the search for credentials was interrupted: " .. reasons[#reasons], code
+    elseif code ~= "NoCredentials" then
       return nil, "the credentials cannot be used: " .. reasons[#reasons], code or "CredentialsFailed"
     end
   end

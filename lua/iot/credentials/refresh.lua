@@ -114,13 +114,15 @@ local function fall_back(self)
   return self.record, self.provider
 end
 
--- Renew, unless one has been made since the caller began to wait: its outcome is the caller's, too.
+-- Renew, unless one has been made since the caller began to wait: its outcome is the caller's, too. An
+-- interrupted one is none: who waited makes it, and so does the next call.
 local function renew(self, completed, deadline)
   if self.completed == completed then
     self.renewing = running()
     local started = self.runtime.monotonic()
     local record, provider, code = fetch(self, deadline)
     self.renewing = nil
+    if not record and code == "Interrupted" then return nil, provider, code end
     self.completed = self.completed + 1
     self.failure = not record and { message = provider, code = code } or nil
     if record then
@@ -138,11 +140,11 @@ local function renew(self, completed, deadline)
 end
 
 ---The credentials to sign with, renewed when it is time. Old ones stay in use while they are valid and
----a renewal is under way or has failed.
+---a renewal is under way or has failed, but not after an interrupt: the caller is to stop.
 ---@param deadline number?  of runtime.monotonic()
 ---@return iot.Credentials? record
 ---@return iot.Provider|string provider  or the message
----@return string? code
+---@return string? code  Interrupted; Timeout when another call's renewal took too long; or the provider's
 function Store:get(deadline)
   if has(self, self.advisory) then return self.record, self.provider end
   if is_renewed_elsewhere(self) and has(self, self.mandatory) then return self.record, self.provider end
@@ -152,8 +154,10 @@ function Store:get(deadline)
   end
   local record, provider, code =
     self.runtime.serialize(self, deadline, renew, self, self.completed, deadline)
-  if not record and has(self, 0) then return self.record, self.provider end
-  return record, provider, code
+  if record or code == "Interrupted" then return record, provider, code end
+  if has(self, 0) then return self.record, self.provider end
+  if code == "Timeout" then provider = "another call's renewal of the credentials took too long" end
+  return nil, provider, code
 end
 
 ---Say that the service called these credentials expired: the next `get` renews them.

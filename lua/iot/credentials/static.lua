@@ -25,19 +25,21 @@ function static.from_record(record)
 end
 
 ---A provider of what the function returns: a record, or nil and a message. One without an expiration
----is not kept: the function is asked for each call.
+---is not kept: the function is asked for each call. Who has given credentials is set up, so that having
+---none later is a failure.
 ---@param provide fun(): iot.Credentials?, string?
 ---@return iot.Provider
 function static.from_function(provide)
   local provider = { name = "function", feature = feature, always = true }
+  local missing = "NoCredentials"
   function provider.fetch()
     local record, message = provide()
     if record == nil then
-      return nil, tostring(message or "the provider gave no reason"), "NoCredentials"
+      return nil, tostring(message or "the provider gave no reason"), missing
     end
     local copy, reason = complete_copy(record)
     if not copy then return nil, reason, "InvalidCredentials" end
-    provider.always = copy.expiration == nil
+    provider.always, missing = copy.expiration == nil, "CredentialsFailed"
     return copy
   end
   return provider
