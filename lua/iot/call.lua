@@ -33,7 +33,7 @@ local function find_credentials(state, deadline)
     state.view.credentials_source = provider.name
     state.user_agents = {}
   end
-  if record or state.runtime.monotonic() < deadline then return record, provider, code end
+  if record or code == "Interrupted" or state.runtime.monotonic() < deadline then return record, provider, code end
   local _, message, cause = errors.fail({ code = code }, provider)
   return nil, "no time was left to find credentials: " .. message, "Timeout", cause
 end
@@ -79,7 +79,9 @@ local function can_cure(state, call, attempt, detail)
   end
   if call.renewed or not detail.code:find "^ExpiredToken" then return false end
   call.renewed = true
-  return state.credentials:refuse(attempt.credentials)
+  local renewable
+  renewable, attempt.free = state.credentials:refuse(attempt.credentials)
+  return renewable
 end
 
 -- One signed attempt; fails as the operation does.

@@ -149,10 +149,12 @@ local function find_settings(checked, runtime)
   local found
   found, message, detail = settings.resolve(checked, data)
   if found or detail.code ~= "MissingRegion" then return found, message, detail end
-  checked.region = require("iot.credentials.imds").region {
+  local region, reason, code = require("iot.credentials.imds").region {
     runtime = runtime, profiles = data, profile = data.selected,
   }
-  if not checked.region then return nil, message, detail end
+  if code == "Interrupted" then return errors.fail({ code = code }, reason) end
+  if not region then return nil, message, detail end
+  checked.region = region
   return settings.resolve(checked, data)
 end
 

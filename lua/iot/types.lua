@@ -37,7 +37,7 @@
 ---@field account_id string?
 
 ---A source of credentials. `fetch` returns a record, or nil, the reason, and "NoCredentials" when it is
----not set up, another code when it is, but fails.
+---not set up, another code when it is, but fails; after "Interrupted" nothing else is asked.
 ---@class iot.Provider
 ---@field name string  what `client.credentials_source` shows
 ---@field feature string?  its ids in the user agent, joined with commas

@@ -59,7 +59,8 @@ local WAITS = {
       return multi:wait(60, {})]], "0" },
   { "a wait without an end", "return multi:wait(math.huge, {})", "0" },
   { "a pause before a retry", [[
-      return iot.retry(function() return nil, "no", { retryable = true, retry_after = 60 } end, { max_attempts = 99 })]],
+      local function fail() return nil, "no", { retryable = true, retry_after = 60 } end
+      return iot.retry(fail, { max_attempts = 99 })]],
     "nil, code" },
   { "a wait for a task", [[
       local client = assert(iot.new { endpoint = endpoint, proxy = "" })

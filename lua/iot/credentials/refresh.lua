@@ -163,9 +163,11 @@ end
 ---Say that the service called these credentials expired: the next `get` renews them.
 ---@param record iot.Credentials
 ---@return boolean  whether a renewal can be hoped for
+---@return boolean  whether another call has said so before
 function Store:refuse(record)
+  local met_before = record ~= self.record or self.refused == true
   if record == self.record then self.refused = true end
-  return not self.provider.fixed
+  return not self.provider.fixed, met_before
 end
 
 return refresh
