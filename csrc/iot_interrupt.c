@@ -14,11 +14,9 @@ bool iot_interrupt_sleep(double seconds, const struct iot_interrupt *interrupt)
 {
   const double end = iot_clock_monotonic() + seconds;
 
-  while (seconds > 0) {
+  while (seconds > 0 && !iot_interrupted(interrupt)) {
     iot_clock_sleep(fmin(seconds, IOT_INTERRUPT_LOOK));
-    if (iot_interrupted(interrupt))
-      return false;
     seconds = end - iot_clock_monotonic();
   }
-  return true;
+  return !iot_interrupted(interrupt);
 }

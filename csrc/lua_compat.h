@@ -32,16 +32,11 @@
 #define liot_pushintegral(L, number) lua_pushnumber(L, number)
 #endif
 
-/* The main thread, whose debug hook a signal handler can set. Before 5.2 only the thread itself can tell
-   that it is, so the module remembers it when it is loaded; in LuaJIT the hook is the same for all. */
+/* Push the main thread, nil where only that itself can tell: before 5.2. */
 #if LUA_VERSION_NUM >= 502
-#define liot_remember_main_thread(L) ((void)0)
 #define liot_push_main_thread(L) lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD)
 #else
-#define LIOT_MAIN_THREAD "iot.main_thread"
-#define liot_remember_main_thread(L) \
-  (lua_pushthread(L) ? lua_setfield(L, LUA_REGISTRYINDEX, LIOT_MAIN_THREAD) : lua_pop(L, 1))
-#define liot_push_main_thread(L) lua_getfield(L, LUA_REGISTRYINDEX, LIOT_MAIN_THREAD)
+#define liot_push_main_thread(L) (lua_pushthread(L) ? (void)0 : (lua_pop(L, 1), lua_pushnil(L)))
 #endif
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "lua_binding.h"
 #include "lua_codec.h"
+#include "lua_util.h"
 
 #if defined(__GNUC__)
 #define EXPORT __attribute__((visibility("default")))
@@ -17,7 +18,7 @@ EXPORT int luaopen_iot_core(lua_State *L)
 {
   int codec;
 
-  liot_remember_main_thread(L);
+  liot_open_hook(L);
   liot_push_codec(L);
   codec = lua_gettop(L);
   lua_newtable(L);

@@ -97,21 +97,58 @@ int liot_fail(lua_State *L, enum iot_status status, const struct iot_error *erro
   return 3;
 }
 
+/* What a state knows of its main thread. */
+struct main_thread {
+  lua_State *thread; /* NULL until it is known */
+  lua_Hook hook;     /* when it last ran C of ours: the host's own */
+};
+
+static char main_thread_key;
+
+void liot_open_hook(lua_State *L)
+{
+  struct main_thread *known;
+
+  lua_pushlightuserdata(L, &main_thread_key);
+  known = lua_newuserdata(L, sizeof *known);
+  liot_push_main_thread(L);
+  known->thread = lua_tothread(L, -1);
+  known->hook = known->thread ? lua_gethook(known->thread) : NULL;
+  lua_pop(L, 1);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+static struct main_thread *main_thread_of(lua_State *L)
+{
+  struct main_thread *known;
+
+  lua_pushlightuserdata(L, &main_thread_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  known = lua_touserdata(L, -1);
+  if (lua_pushthread(L)) {
+    known->thread = L;
+    known->hook = lua_gethook(L);
+  }
+  lua_pop(L, 2);
+  return known;
+}
+
 static bool hook_changed(void *context)
 {
   const struct liot_hook *hook = context;
 
-  return lua_gethook(hook->thread) != hook->before;
+  return hook->pending || lua_gethook(hook->thread) != hook->before;
 }
 
 const struct iot_interrupt *liot_watch_hook(lua_State *L, struct liot_hook *hook)
 {
-  liot_push_main_thread(L);
-  hook->thread = lua_tothread(L, -1);
-  lua_pop(L, 1);
-  if (!hook->thread)
-    hook->thread = L;
+  const struct main_thread *known = main_thread_of(L);
+
+  hook->thread = known->thread ? known->thread : L;
   hook->before = lua_gethook(hook->thread);
+  hook->pending = known->thread && hook->before != known->hook &&
+                  (lua_gethookmask(hook->thread) & LUA_MASKCOUNT) &&
+                  lua_gethookcount(hook->thread) == 1;
   hook->interrupt = (struct iot_interrupt){ hook_changed, hook };
   return &hook->interrupt;
 }

@@ -40,13 +40,21 @@ int64_t liot_time_field(lua_State *L, int table, const char *name, double absent
 /* nil, message, facts: facts = { code = ... }. Raises when `status` is IOT_ENOMEM. Returns 3. */
 int liot_fail(lua_State *L, enum iot_status status, const struct iot_error *error);
 
-/* What tells an interrupt: the debug hook of the main thread is another than when the waiting began.
-   A signal handler can do no more with a Lua state than set one, which then raises; lua.c's does. */
+/*
+ * What tells an interrupt: the debug hook of the main thread is another than when the waiting began. A
+ * signal handler can do no more with a Lua state than set one, which then raises; lua.c's does. It is the
+ * main thread's own, so a coroutine goes on meanwhile: one that begins to wait then is interrupted when
+ * that hook is to be called at the next instruction, and was not there when the main thread last waited.
+ */
 struct liot_hook {
   struct iot_interrupt interrupt;
   lua_State *thread;
   lua_Hook before;
+  bool pending; /* it came before the waiting began */
 };
+
+/* Once for a state, before the other. */
+void liot_open_hook(lua_State *L);
 
 /* Begin to watch, for what waits in C. Returns the interrupt, valid as long as `hook`. Calls no finaliser. */
 const struct iot_interrupt *liot_watch_hook(lua_State *L, struct liot_hook *hook);

@@ -140,6 +140,35 @@ describe("an interrupt", function()
     end
   end
 
+  if not jit then
+    it("ends what a coroutine waits for, though it came while that computed, and each wait after it", function()
+      assert.equal("false\tInterrupted\t0\ttrue\traised\n", run [[
+        local since, told = interrupt.arrange(0.05), {}
+        pcall(coroutine.wrap(function()
+          local stop = core.monotonic() + 0.3
+          while core.monotonic() < stop do end
+          local began = core.monotonic()
+          told[1] = tostring(core.sleep(60))
+          told[2] = select(3, describe(to_silent)).code
+          told[3], told[4] = multi:wait(60, {})
+          told[4] = tostring(told[4])
+          told[5] = pcall(iot.map, { 1 }, function() require("iot.runtime").sleep(60) end) and "went on" or "raised"
+          assert(core.monotonic() - began < 2)
+        end))
+        print(table.concat(told, "\t"))
+      ]])
+    end)
+
+    it("is none when the host sets a hook of its own after the library was loaded", function()
+      assert.equal("true\tfull\n", run [[
+        debug.sethook(function() end, "l")
+        print(coroutine.wrap(function()
+          return core.sleep(0.6), describe(native).taskId
+        end)())
+      ]])
+    end)
+  end
+
   it("kills the program that it ends the wait for", function()
     assert.equal("gone\n", run [[
       interrupt.arrange(0.3)
