@@ -99,7 +99,7 @@ function map.run(items, fn, given, level)
     scheduler = require("iot.runtime.concurrent").scheduler,
   }
   local owner = group.scheduler.running()
-  if owner then run_within(group, owner) else run_alone(group) end
+  if owner then run_within(group, group.scheduler.about_to_wait()) else run_alone(group) end
   return group.results, group.failures
 end
 

@@ -58,9 +58,10 @@ function scheduler.running()
   return task
 end
 
--- The task that runs, which is about to wait. Where Lua cannot tell whether it may yield, it tries, so that
--- an error (a yield across pcall in 5.1, across a sort or the like also in 5.2) leaves nothing half done.
-local function about_to_wait()
+---The task that runs, which is about to wait. Where Lua cannot tell whether it may yield, it tries, so that
+---an error (a yield across pcall in 5.1, across a sort or the like also in 5.2) leaves nothing half done.
+---@return iot.scheduler.Task
+function scheduler.about_to_wait()
   if not is_yieldable then coroutine.yield(after_others) end
   return scheduler.running()
 end
@@ -232,7 +233,7 @@ local concurrent = {
 
 -- Begin an exchange with a method of the multi handle, wait, and answer what it ends with.
 local function exchange(method, ...)
-  local task = about_to_wait()
+  local task = scheduler.about_to_wait()
   local self = task.scheduler
   self.multi = self.multi or core.multi(max_connections)
   local slot, message, facts = self.multi[method](self.multi, ...)
@@ -255,7 +256,7 @@ function concurrent.run(arguments, seconds)
 end
 
 function concurrent.sleep(seconds)
-  pause(about_to_wait(), core.monotonic() + seconds)
+  pause(scheduler.about_to_wait(), core.monotonic() + seconds)
 end
 
 -- Wait for one's turn: whoever leaves says so. False when it did not come in time.
@@ -288,7 +289,7 @@ end
 -- The section is a task of its own: an error ends only that, and the next in line has its turn. A pcall
 -- would do it too, but Lua 5.1 cannot yield across one.
 function concurrent.serialize(owner, deadline, fn, ...)
-  local task = about_to_wait()
+  local task = scheduler.about_to_wait()
   local self = task.scheduler
   if not enter(self, task, owner, deadline) then
     return nil, "its turn did not come in time", "Timeout"
