@@ -121,12 +121,18 @@ static int client_new(lua_State *L)
 /* client:endpoint() -> the URL that requests go to, without a trailing "/" */
 static int client_endpoint(lua_State *L)
 {
-  const struct liot_client *client = liot_check_client(L, 1);
+  struct liot_client *client = liot_check_client(L, 1);
+  struct liot_work *work = liot_take_work(L, client);
+  enum iot_status status;
 
-  liot_push_view(L, iot_buffer_view(&client->target.origin));
-  liot_push_view(L, iot_buffer_view(&client->target.base_path));
-  lua_concat(L, 2);
-  return 1;
+  iot_buffer_clear(&work->wire);
+  iot_buffer_append(&work->wire, iot_buffer_view(&client->target.origin));
+  iot_buffer_append(&work->wire, iot_buffer_view(&client->target.base_path));
+  status = work->wire.status;
+  if (status == IOT_OK)
+    liot_push_view(L, iot_buffer_view(&work->wire));
+  liot_give_back(client, work);
+  return status == IOT_OK ? 1 : luaL_error(L, "not enough memory");
 }
 
 void liot_open_client(lua_State *L, int codec)

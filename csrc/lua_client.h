@@ -12,7 +12,7 @@
    client or close it: so a call has a work of its own, with the buffers that the client keeps for it. */
 struct liot_work {
   struct iot_reply reply;
-  struct iot_buffer wire; /* what prepare() answers */
+  struct iot_buffer wire; /* what prepare() and endpoint() answer */
 };
 
 struct liot_client {

@@ -16,6 +16,8 @@
 /* The bytes of the string at `index`, which is one. */
 struct iot_view liot_view(lua_State *L, int index);
 
+/* Push a string. Making it may run a finaliser before the bytes are copied: they are the call's own (on the
+   stack, in a userdata there, or constant), never of what a finaliser could close. */
 void liot_push_view(lua_State *L, struct iot_view v);
 
 /*

@@ -59,6 +59,26 @@ describe("a finaliser in the middle of a call", function()
     end
   end)
 
+  -- Nothing is made between a client and its first use: there the collector has its turn.
+  it("that closes the client leaves the endpoint that it tells whole", function()
+    local endpoint = "http://" .. ("label-of-the-host."):rep(13) .. "example/" .. ("p"):rep(3000)
+    local options = { endpoint = endpoint, region = "us-east-1" }
+    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+    local client
+    for i = 1, 10000 do
+      collectable(function() if client then client:close() end end)
+      local litter = {}
+      for k = 1, i % 40 do litter[k] = {} end
+      client = assert(core.client(options))
+      for _ = 1, 3 do
+        local ok, told = pcall(client.endpoint, client)
+        assert(told == endpoint or not ok and told:find "closed client", told)
+      end
+    end
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", multiplier)
+  end)
+
   it("that uses the same client mixes no two requests", function()
     local client = new_client()
     local function disturb()
