@@ -372,30 +372,28 @@ enum iot_status iot_http_multi_add(struct iot_http_multi *multi, struct iot_http
     return refused(CURLE_OUT_OF_MEMORY, error);
   exchange->context = context;
   exchange->multi = multi;
-  exchange->previous = NULL;
-  exchange->next = multi->under_way;
-  if (multi->under_way)
-    multi->under_way->previous = exchange;
-  multi->under_way = exchange;
+  iot_http_exchange_link(&multi->under_way, exchange);
   multi->next_look = fmin(multi->next_look, iot_http_exchange_next_look(exchange, now, false, 0));
   return IOT_OK;
 }
 
-void iot_http_exchange_cancel(struct iot_http_exchange *exchange)
+/* Take it off its multi, which keeps its connection if that can be used again. */
+static void detach(struct iot_http_exchange *exchange)
 {
   struct iot_http_multi *multi = exchange->multi;
 
-  if (!multi)
-    return;
   if (exchange->owner == getpid())
     curl_multi_remove_handle(multi->handle, exchange->easy);
-  if (exchange->next)
-    exchange->next->previous = exchange->previous;
-  if (exchange->previous)
-    exchange->previous->next = exchange->next;
-  else
-    multi->under_way = exchange->next;
+  iot_http_exchange_unlink(&multi->under_way, exchange);
   exchange->multi = NULL;
+}
+
+void iot_http_exchange_cancel(struct iot_http_exchange *exchange)
+{
+  if (!exchange->multi)
+    return;
+  detach(exchange);
+  iot_crypto_discard_errors();
 }
 
 static void finish(struct iot_http_multi *multi, struct iot_http_exchange *exchange, CURLcode code)
@@ -405,7 +403,7 @@ static void finish(struct iot_http_multi *multi, struct iot_http_exchange *excha
   curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
   exchange->reply->status = (int)status;
   exchange->code = code;
-  iot_http_exchange_cancel(exchange);
+  detach(exchange);
   exchange->next = NULL;
   if (multi->finished)
     multi->last_finished->next = exchange;
@@ -457,10 +455,10 @@ void iot_http_multi_perform(struct iot_http_multi *multi)
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
     finish(multi, exchange, code);
   }
-  if (multi->finished)
-    iot_crypto_discard_errors(); /* libcurl leaves OpenSSL's where they are */
   if (multi->next_look < HUGE_VAL && (now = iot_clock_monotonic()) >= multi->next_look)
     look_for_silence(multi, now);
+  if (multi->finished)
+    iot_crypto_discard_errors(); /* libcurl leaves OpenSSL's where they are */
 }
 
 void *iot_http_multi_next(struct iot_http_multi *multi)

@@ -43,6 +43,25 @@ void iot_http_exchange_forget(struct iot_http_exchange *exchange)
   iot_reply_clear(&exchange->own_reply);
 }
 
+void iot_http_exchange_link(struct iot_http_exchange **list, struct iot_http_exchange *exchange)
+{
+  exchange->previous = NULL;
+  exchange->next = *list;
+  if (*list)
+    (*list)->previous = exchange;
+  *list = exchange;
+}
+
+void iot_http_exchange_unlink(struct iot_http_exchange **list, struct iot_http_exchange *exchange)
+{
+  if (exchange->next)
+    exchange->next->previous = exchange->previous;
+  if (exchange->previous)
+    exchange->previous->next = exchange->next;
+  else
+    *list = exchange->next;
+}
+
 static void append_line(struct iot_http_exchange *exchange, struct iot_header header)
 {
   struct iot_buffer *text = &exchange->header_text;

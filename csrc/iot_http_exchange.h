@@ -64,6 +64,10 @@ void iot_http_exchange_free_buffers(struct iot_http_exchange *exchange);
 /* Wipe what the last use left, and keep the storage. */
 void iot_http_exchange_forget(struct iot_http_exchange *exchange);
 
+/* Put it at the start of a list, and take it off the list that it is on. */
+void iot_http_exchange_link(struct iot_http_exchange **list, struct iot_http_exchange *exchange);
+void iot_http_exchange_unlink(struct iot_http_exchange **list, struct iot_http_exchange *exchange);
+
 /*
  * Take a request: write its URL and header lines, and expect its reply in `reply`, NULL for the
  * exchange's own. A line is a name with a bare colon for Accept, Expect and, where the request has none,

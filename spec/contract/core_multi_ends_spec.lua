@@ -2,6 +2,7 @@
 local child = require "spec.support.child"
 local core = require "iot.core"
 local descriptors = require "spec.support.descriptors"
+local error_queue = require "spec.support.error_queue"
 local fork = require "spec.support.fork"
 local multi_rig = require "spec.support.multi_rig"
 local raw_server = require "spec.support.raw_server"
@@ -117,6 +118,57 @@ describe("exchanges on a multi", function()
     end
     rig.start "task-2"
     assert.equal("task-2", rig.finish_one().taskId)
+  end)
+
+  -- The queue is the thread's: who uses OpenSSL next would take an error there for its own.
+  it("leave no error in OpenSSL's queue, however they end", function()
+    local library = error_queue.library()
+    if not library then return pending "no C compiler" end
+    local count = error_queue.load(library)
+    os.remove(library)
+    local client = assert(core.client { endpoint = raw.silent_tls, region = sim.region, proxy = "" })
+    local function request(changes)
+      changes.url = changes.url or raw.silent_tls .. "/"
+      return assert(rig.multi:request(rig.request_of("", changes)))
+    end
+    local ends = {
+      { "cancelled, in the handshake", function()
+        local slot = request {}
+        rig.multi:wait(0.1, {})
+        rig.multi:cancel(slot)
+      end },
+      { "an operation that is cancelled, in the handshake", function()
+        local slot = rig.start("task-1", nil, client)
+        rig.multi:wait(0.1, {})
+        rig.multi:cancel(slot)
+      end },
+      { "a time limit, in the handshake", function()
+        request { connect_timeout = 0.1 }
+        rig.finish_one()
+      end },
+      { "silence", function()
+        sim:fault { kind = "delay", seconds = 0.5 }
+        request { url = sim.endpoint .. "/", ca_bundle = sim.ca_bundle, read_timeout = 0.1 }
+        rig.finish_one()
+      end },
+      { "a certificate that is unknown", function()
+        request { url = sim.endpoint .. "/" }
+        rig.finish_one()
+      end },
+      { "the end of the multi", function()
+        request {}
+        rig.multi:wait(0.1, {})
+        rig.multi:close()
+      end },
+    }
+    for _, case in ipairs(ends) do
+      rig.multi:close()
+      rig.multi = assert(core.multi(4))
+      assert.equal(0, count(), "before")
+      case[2]()
+      assert.equal(0, count(), case[1])
+    end
+    client:close()
   end)
 
   it("leave their slots to others", function()
