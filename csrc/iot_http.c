@@ -53,20 +53,15 @@ static void keep_first(CURLcode *first, CURLcode code)
 
 static CURLcode set_trust_store(CURL *easy, const char *ca_bundle)
 {
-  const char *file = ca_bundle, *directory = NULL;
+  const struct iot_trust trust = iot_trust_choose(ca_bundle, built_in_directory());
   CURLcode code = CURLE_OK;
 
-  if (!ca_bundle)
-    directory = iot_trust_hashed_directory(built_in_directory());
-  else if (iot_trust_is_directory(ca_bundle))
-    directory = ca_bundle;
-  if (!ca_bundle && !directory)
+  if (!trust.file && !trust.directory)
     return CURLE_OK; /* libcurl's own default: a bundle file */
-  file = directory ? NULL : file;
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_CAINFO, file));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_CAPATH, directory));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, file));
-  keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, directory));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_CAINFO, trust.file));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_CAPATH, trust.directory));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, trust.file));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, trust.directory));
   return code;
 }
 

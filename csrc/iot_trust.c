@@ -1,10 +1,12 @@
 #include "iot_trust.h"
 
 #include <dirent.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 
-bool iot_trust_is_directory(const char *path)
+static bool is_directory(const char *path)
 {
   struct stat info;
 
@@ -18,7 +20,8 @@ static bool is_hashed_name(const char *name)
          name[9] >= '0' && name[9] <= '9';
 }
 
-const char *iot_trust_hashed_directory(const char *preferred)
+/* Where a process that trusts the whole system need not parse a bundle. NULL: there is none. */
+static const char *hashed_directory(const char *preferred)
 {
   const char *path = preferred ? preferred : "/etc/ssl/certs";
   const struct dirent *entry;
@@ -31,4 +34,13 @@ const char *iot_trust_hashed_directory(const char *preferred)
     hashed = is_hashed_name(entry->d_name);
   closedir(directory);
   return hashed ? path : NULL;
+}
+
+struct iot_trust iot_trust_choose(const char *ca_bundle, const char *preferred)
+{
+  if (!ca_bundle)
+    return (struct iot_trust){ NULL, hashed_directory(preferred) };
+  if (is_directory(ca_bundle))
+    return (struct iot_trust){ NULL, ca_bundle };
+  return (struct iot_trust){ ca_bundle, NULL };
 }
