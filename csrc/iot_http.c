@@ -240,7 +240,7 @@ enum iot_status iot_http_exchange_set(struct iot_http_exchange *exchange, struct
     status = exchange->body.status;
   }
   if (status != IOT_OK)
-    return iot_fail(error, status, "%s", iot_status_text(status));
+    return iot_fail_request(error, status);
   code = set_request(exchange, request, body, timeout);
   return code == CURLE_OK ? IOT_OK : refused(code, error);
 }
@@ -262,10 +262,13 @@ static bool is_sending(const struct iot_http_exchange *exchange)
   return since > 0;
 }
 
-/* libcurl says "out of memory" for a header line beyond its own limit, too; later, "too large". */
+/* Before 8.6 libcurl says "out of memory" for a header line beyond its own limit, too. */
 static enum iot_status memory_status(const struct iot_http_exchange *exchange)
 {
-  return is_sending(exchange) && !exchange->head_complete ? IOT_ETOOLARGE : IOT_ENOMEM;
+  const bool may_be_line = LIBCURL_VERSION_NUM < 0x080600;
+
+  return may_be_line && is_sending(exchange) && !exchange->head_complete ? IOT_ETOOLARGE
+                                                                         : IOT_ENOMEM;
 }
 
 static enum iot_status status_of(const struct iot_http_exchange *exchange)

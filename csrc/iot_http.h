@@ -33,7 +33,7 @@ void iot_http_exchange_free(struct iot_http_exchange *exchange);
  *   timeout  seconds for the whole exchange, more than 0
  *   reply    where the reply goes, an empty one; the request's body is then borrowed until the exchange has
  *            ended. NULL: to the exchange's own, and the request is copied.
- * Returns IOT_OK, IOT_ENOMEM, IOT_ETOOLARGE or IOT_ECONFIGURATION.
+ * Returns IOT_OK, IOT_ENOMEM, IOT_EPARAMETER for a request that is too large, or IOT_ECONFIGURATION.
  */
 IOT_NODISCARD enum iot_status iot_http_exchange_set(struct iot_http_exchange *exchange,
     struct iot_view origin, const struct iot_request *request, double timeout,

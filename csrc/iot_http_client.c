@@ -167,7 +167,7 @@ enum iot_status iot_http_client_prepare(struct iot_http_client *client,
   x->own_reply.secret = iot_buffer_view(&x->secret);
   if (x->secret.status == IOT_OK)
     return IOT_OK;
-  status = iot_fail(error, x->secret.status, "%s", iot_status_text(x->secret.status));
+  status = iot_fail_request(error, x->secret.status);
   iot_http_client_release(x);
   *exchange = NULL;
   return status;

@@ -27,7 +27,8 @@ void iot_http_client_close(struct iot_http_client *client);
  *   reply      out: cleared first; complete only on IOT_OK, whatever its status
  *   interrupt  may be NULL
  * A connection that an earlier process made before fork() is never used.
- * Returns what iot_http_exchange_result does, or IOT_EINTERRUPTED: the connection is then closed.
+ * Returns what iot_http_exchange_set and iot_http_exchange_result do, or IOT_EINTERRUPTED: the connection
+ * is then closed.
  */
 IOT_NODISCARD enum iot_status iot_http_client_perform(struct iot_http_client *client,
     struct iot_view origin, const struct iot_request *request, double timeout,
@@ -37,8 +38,8 @@ IOT_NODISCARD enum iot_status iot_http_client_perform(struct iot_http_client *cl
  * Make an exchange ready for a multi of the caller, who releases it. It has copies of all that it needs,
  * so that the client may be closed meanwhile.
  *   secret  what no excerpt of the reply may show, such as the session token
- * Returns IOT_OK, IOT_ETIMEOUT when there is no time, IOT_ENOMEM, IOT_ETOOLARGE or IOT_ECONFIGURATION;
- * *exchange is then NULL.
+ * Returns IOT_OK, IOT_ETIMEOUT when there is no time, or what iot_http_exchange_set does; with a failure
+ * *exchange is NULL.
  */
 IOT_NODISCARD enum iot_status iot_http_client_prepare(struct iot_http_client *client,
     struct iot_http_exchange **exchange, struct iot_view origin, const struct iot_request *request,

@@ -49,7 +49,7 @@ const struct iot_member *iot_member_find(const struct iot_member *members, struc
  *              A label's is its UTF-8 text, a body member's is JSON text.
  * Returns IOT_OK; IOT_EPARAMETER, with the member's name in `error`, for a required member without a
  * value and for a label that is empty, "." or ".." (reference 1.5: the request would reach another
- * resource); IOT_ENOMEM or IOT_ETOOLARGE.
+ * resource), and for parameters that are too large; or IOT_ENOMEM.
  */
 IOT_NODISCARD enum iot_status iot_operation_write(struct iot_request *request,
     const struct iot_operation *operation, struct iot_view base_path,

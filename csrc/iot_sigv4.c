@@ -488,6 +488,6 @@ enum iot_status iot_sigv4_sign(struct iot_sigv4 *signer, const struct iot_sigv4_
     iot_buffer_clear(&signer->text[i]);
   status = run_stages(&s);
   if (status != IOT_OK && !error->message[0])
-    iot_fail(error, status, "%s", iot_status_text(status));
+    status = iot_fail_request(error, status);
   return status;
 }

@@ -96,7 +96,7 @@ void iot_sigv4_free(struct iot_sigv4 *signer);
  * service "s3" use UNSIGNED-PAYLOAD. The headers that proxies rewrite stay unsigned (reference 3.2).
  *
  * Returns IOT_OK; IOT_EPARAMETER for a request, and IOT_ECREDENTIALS for credentials, that cannot be
- * signed or would break a header line; IOT_ENOMEM, IOT_ETOOLARGE or IOT_ECRYPTO. `error` then says
+ * signed, are too large or would break a header line; IOT_ENOMEM or IOT_ECRYPTO. `error` then says
  * why, and never quotes a secret.
  */
 IOT_NODISCARD enum iot_status iot_sigv4_sign(struct iot_sigv4 *signer,

@@ -50,3 +50,10 @@ enum iot_status iot_fail(struct iot_error *error, enum iot_status status, const 
       *c = ' ';
   return status;
 }
+
+enum iot_status iot_fail_request(struct iot_error *error, enum iot_status status)
+{
+  if (status == IOT_ETOOLARGE)
+    return iot_fail(error, IOT_EPARAMETER, "the request is too large");
+  return iot_fail(error, status, "%s", iot_status_text(status));
+}

@@ -49,6 +49,10 @@ const char *iot_status_name(enum iot_status status);
 /* Words for a status that came without any; never NULL. Static storage. */
 const char *iot_status_text(enum iot_status status);
 
+/* Say why no request was made of its parts, in the words of `status`. What is too large is then a parameter,
+   no reply: IOT_ETOOLARGE becomes IOT_EPARAMETER. Returns the status that it comes to. */
+enum iot_status iot_fail_request(struct iot_error *error, enum iot_status status);
+
 /* Format the words of a failure, control characters as spaces, and return `status`, so that `return iot_fail(...)` reads well. */
 enum iot_status iot_fail(struct iot_error *error, enum iot_status status, const char *format, ...)
     IOT_PRINTF(3, 4);

@@ -102,6 +102,8 @@ static enum iot_status set_target(
     iot_buffer_append_byte(target, '?');
     iot_buffer_append(target, url.query);
   }
+  if (request->origin.status != IOT_OK)
+    return request->origin.status;
   return target->status == IOT_OK ? request->host.status : target->status;
 }
 
@@ -203,7 +205,7 @@ enum iot_status liot_read_request(
   if (status == IOT_OK)
     status = iot_http_client_open(&request->http, &options, error);
   if (status != IOT_OK && !error->message[0])
-    iot_fail(error, status, "%s", iot_status_text(status));
+    status = iot_fail_request(error, status);
   return status;
 }
 

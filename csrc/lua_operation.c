@@ -123,7 +123,7 @@ int liot_prepare(lua_State *L)
     iot_request_write(&work->wire, &client->request);
     status = work->wire.status;
     if (status != IOT_OK)
-      iot_fail(&error, status, "the request cannot be written: %s", iot_status_text(status));
+      status = iot_fail_request(&error, status);
   }
   if (status == IOT_OK)
     liot_push_view(L, iot_buffer_view(&work->wire));

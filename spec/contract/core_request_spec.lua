@@ -242,6 +242,28 @@ describe("a request that could be taken for another", function()
   end
 end)
 
+describe("a request that is too large", function()
+  local CASES = {
+    { "a header", { headers = { { "X-A", ("a"):rep(140000) } } } },
+    { "its headers", function()
+      local headers = repeated(10)
+      for _, header in ipairs(headers) do header[2] = ("a"):rep(14000) end
+      return { headers = headers }
+    end },
+    { "its body", { method = "POST", body = ("a"):rep(5000000) } },
+    { "its path", function() return { url = sim.plain_endpoint .. "/" .. ("a"):rep(70000) } end },
+    { "its query", function() return { url = sim.plain_endpoint .. "/?" .. ("a"):rep(70000) } end },
+  }
+
+  for _, case in ipairs(CASES) do
+    with(("does not blame the reply: %s"):format(case[1]), function()
+      local changes = type(case[2]) == "function" and case[2]() or case[2]
+      assert_failure("InvalidParameter", "the request is too large", send("/path", changes))
+      assert.equal(0, #sim:journal())
+    end)
+  end
+end)
+
 describe("a request that fails", function()
   local function tls(changes)
     return function()
