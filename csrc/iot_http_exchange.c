@@ -62,14 +62,15 @@ void iot_http_exchange_unlink(struct iot_http_exchange **list, struct iot_http_e
     *list = exchange->next;
 }
 
-static void append_line(struct iot_http_exchange *exchange, struct iot_header header)
+static void append_line(struct iot_http_exchange *exchange, struct iot_view name,
+    struct iot_view separator, struct iot_view value)
 {
   struct iot_buffer *text = &exchange->header_text;
 
   exchange->lines[exchange->line_count++] = text->n;
-  iot_buffer_append(text, header.name);
-  iot_buffer_append(text, header.value.n ? IOT_LITERAL(": ") : IOT_LITERAL(":"));
-  iot_buffer_append(text, header.value);
+  iot_buffer_append(text, name);
+  iot_buffer_append(text, separator);
+  iot_buffer_append(text, value);
   iot_buffer_append_byte(text, '\0');
 }
 
@@ -83,11 +84,16 @@ static void write_lines(struct iot_http_exchange *exchange, const struct iot_req
   iot_buffer_clear(&exchange->header_text);
   exchange->line_count = 0;
   for (i = 0; i < request->header_count; i++) {
-    append_line(exchange, request->headers[i]);
-    has_type |= iot_view_same_name(request->headers[i].name, IOT_LITERAL("Content-Type"));
+    const struct iot_header *header = &request->headers[i];
+
+    if (iot_view_trim(header->value).n)
+      append_line(exchange, header->name, IOT_LITERAL(": "), header->value);
+    else
+      append_line(exchange, header->name, IOT_LITERAL(";"), IOT_LITERAL(""));
+    has_type |= iot_view_same_name(header->name, IOT_LITERAL("Content-Type"));
   }
   for (i = 0; i < (has_type ? 2u : 3u); i++)
-    append_line(exchange, (struct iot_header){ suppressed[i], { NULL, 0 } });
+    append_line(exchange, suppressed[i], IOT_LITERAL(":"), IOT_LITERAL(""));
 }
 
 enum iot_status iot_http_exchange_write(struct iot_http_exchange *exchange, struct iot_view origin,

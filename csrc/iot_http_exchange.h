@@ -71,7 +71,8 @@ void iot_http_exchange_unlink(struct iot_http_exchange **list, struct iot_http_e
 /*
  * Take a request: write its URL and header lines, and expect its reply in `reply`, NULL for the
  * exchange's own. A line is a name with a bare colon for Accept, Expect and, where the request has none,
- * Content-Type: by that libcurl adds none by itself. The body is not copied.
+ * Content-Type: by that libcurl adds none by itself. A header whose value is empty is a name with a
+ * semicolon: by that libcurl sends it so. The body is not copied.
  * Returns IOT_OK, IOT_ENOMEM or IOT_ETOOLARGE.
  */
 IOT_NODISCARD enum iot_status iot_http_exchange_write(struct iot_http_exchange *exchange,

@@ -71,6 +71,13 @@ describe("a request", function()
       authorization = SECRET }, headers_of(entry))
   end)
 
+  with("has the headers that it was given also where they are empty", function()
+    answer "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    assert(send("/path", { headers = { { "X-Empty", "" }, { "X-One", "1" }, { "X-Blank", " \t " } } }))
+    assert.same({ host = sim.plain_endpoint:match "//(.*)$", ["x-empty"] = "", ["x-one"] = "1", ["x-blank"] = "" },
+      headers_of(last_entry()))
+  end)
+
   -- Method, body, and the Content-Length that is sent.
   local METHODS = {
     { nil, nil, nil }, { "GET", nil, nil }, { "PUT", nil, "0" }, { "PUT", "", "0" }, { "POST", "a=b&c", "5" },
