@@ -118,6 +118,21 @@ static CURLcode set_rules(CURL *easy)
   return code;
 }
 
+/* libcurl knows connections and TLS sessions by the names of the files: none is used again, since by then
+   another certificate may be there. */
+static CURLcode set_client_certificate(CURL *easy, const struct iot_http_settings *settings)
+{
+  CURLcode code = curl_easy_setopt(easy, CURLOPT_SSLCERT, settings->client_certificate);
+
+  if (settings->client_key)
+    keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSLKEY, settings->client_key));
+  /* Or OpenSSL asks the terminal for the key's passphrase. */
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L));
+  return code;
+}
+
 /* What holds for every use of an exchange. */
 static CURLcode set_constants(
     struct iot_http_exchange *exchange, const struct iot_http_settings *settings)
@@ -140,11 +155,7 @@ static CURLcode set_constants(
   if (settings->proxy)
     keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy));
   if (settings->client_certificate)
-    keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSLCERT, settings->client_certificate));
-  if (settings->client_certificate) /* or OpenSSL asks the terminal for the key's passphrase */
-    keep_first(&code, curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""));
-  if (settings->client_key)
-    keep_first(&code, curl_easy_setopt(easy, CURLOPT_SSLKEY, settings->client_key));
+    keep_first(&code, set_client_certificate(easy, settings));
   return code;
 }
 

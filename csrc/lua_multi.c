@@ -127,7 +127,7 @@ static int multi_start(lua_State *L)
 }
 
 /* multi:request(request) -> slot | nil, message, facts; the argument is that of core.request. Its
-   connection is kept, like all of a multi. */
+   connection is kept, like all of a multi, unless it has a client certificate. */
 static int multi_request(lua_State *L)
 {
   struct multi *multi = check_multi(L);

@@ -3,6 +3,7 @@ local child = require "spec.support.child"
 local core = require "iot.core"
 local descriptors = require "spec.support.descriptors"
 local error_queue = require "spec.support.error_queue"
+local files = require "spec.support.files"
 local fork = require "spec.support.fork"
 local multi_rig = require "spec.support.multi_rig"
 local raw_server = require "spec.support.raw_server"
@@ -70,6 +71,27 @@ describe("exchanges on a multi", function()
       rig.start "task-3"
       assert.equal("task-3", rig.finish_one().taskId)
     end
+  end)
+
+  it("are made with the client certificate that is in its file by then", function()
+    local certificate, key = sim.folder .. "/rotated.pem", sim.folder .. "/rotated.key"
+    local function put(from_certificate, from_key)
+      files.write(certificate, assert(files.read(from_certificate)))
+      files.write(key, assert(files.read(from_key)))
+    end
+    local function status()
+      assert(rig.multi:request(rig.request_of("", {
+        url = sim.device.endpoint .. "/role-aliases/" .. sim.device.role_alias .. "/credentials",
+        ca_bundle = sim.device.ca_bundle, client_certificate = certificate, client_key = key,
+      })))
+      return assert(rig.finish_one()).status
+    end
+    put(sim.folder .. "/localhost.pem", sim.folder .. "/server.key") -- which no device has
+    assert.equal(403, status())
+    put(sim.device.certificate, sim.device.key)
+    assert.equal(200, status())
+    put(sim.folder .. "/localhost.pem", sim.folder .. "/server.key")
+    assert.equal(403, status())
   end)
 
   it("keep as many idle connections as they may", function()
