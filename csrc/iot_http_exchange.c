@@ -37,9 +37,12 @@ static void forget(struct iot_buffer *bytes)
 
 void iot_http_exchange_forget(struct iot_http_exchange *exchange)
 {
+  forget(&exchange->url);
   forget(&exchange->header_text);
   forget(&exchange->body);
   forget(&exchange->secret);
+  forget(&exchange->own_reply.head);
+  forget(&exchange->own_reply.body);
   iot_reply_clear(&exchange->own_reply);
 }
 

@@ -44,6 +44,8 @@ enum iot_status iot_http_settings_copy(struct iot_http_settings *settings,
 void iot_http_settings_free(struct iot_http_settings *settings)
 {
   free(settings->ca_bundle);
+  if (settings->proxy) /* it may hold a password */
+    iot_wipe(settings->proxy, strlen(settings->proxy));
   free(settings->proxy);
   free(settings->client_certificate);
   free(settings->client_key);

@@ -38,7 +38,7 @@ struct iot_http_settings {
 IOT_NODISCARD enum iot_status iot_http_settings_copy(struct iot_http_settings *settings,
     const struct iot_http_options *options, struct iot_error *error);
 
-/* Back to inert. */
+/* Wipe what may be secret, free, and back to inert. */
 void iot_http_settings_free(struct iot_http_settings *settings);
 
 #endif
