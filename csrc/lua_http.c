@@ -114,6 +114,8 @@ static enum iot_status set_method(
     method = IOT_LITERAL("GET");
   if (!iot_view_is_token(method))
     return iot_fail(error, IOT_EPARAMETER, "the method is not an HTTP method");
+  if (iot_view_equal(method, IOT_LITERAL("HEAD")))
+    return iot_fail(error, IOT_EPARAMETER, "a HEAD request is not supported");
   iot_buffer_append(&request->method, method);
   iot_buffer_terminate(&request->method);
   request->request.method = request->method.p;
@@ -213,6 +215,7 @@ enum iot_status liot_read_request(
  * core.request{ url=, method=, headers=, body=, timeout=, connect_timeout=, read_timeout=, ca_bundle=,
  *   proxy=, client_certificate=, client_key= }
  *   -> { status=, headers=, body= } | nil, message, facts
+ * method: any but HEAD, whose reply tells the length of a body that does not come
  * One exchange on a connection of its own, which is closed afterwards.
  */
 static int send_request(lua_State *L)

@@ -225,6 +225,7 @@ describe("a request that could be taken for another", function()
     { "a line break in its method", { method = "PUT /x HTTP/1.1\r\nX-A:" } },
     { "a space in its method", { method = "PUT /x" } },
     { "a method that is too long", { method = ("M"):rep(100) } },
+    { "a method whose reply announces a body that never comes", { method = "HEAD" } },
     { "a line break in its URL", function() return { url = sim.plain_endpoint .. "/a\r\nX-A: 1" } end },
     { "a space in its URL", function() return { url = sim.plain_endpoint .. "/a HTTP/1.1" } end },
     { "a NUL in its URL", function() return { url = sim.plain_endpoint .. "/a\0b" } end },
