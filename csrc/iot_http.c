@@ -12,7 +12,6 @@
 #include "iot_clock.h"
 #include "iot_crypto.h"
 #include "iot_trust.h"
-#include "iot_uri.h"
 
 struct iot_http_multi {
   CURLM *handle;
@@ -287,6 +286,7 @@ static enum iot_status status_of(const struct iot_http_exchange *exchange)
   switch ((CURLcode)exchange->code) {
   case CURLE_OK: return exchange->head_complete ? IOT_OK : IOT_ELOST;
   case CURLE_OUT_OF_MEMORY: return memory_status(exchange);
+  case CURLE_FAILED_INIT: return IOT_ENOMEM;
 #if LIBCURL_VERSION_NUM >= 0x080600
   case CURLE_TOO_LARGE: return IOT_ETOOLARGE;
 #endif
@@ -324,16 +324,9 @@ enum iot_status iot_http_exchange_result(
 {
   const enum iot_status status = status_of(exchange);
 
-  if (status == IOT_OK)
-    return IOT_OK;
-  if (exchange->silent)
-    return iot_fail(
-        error, status, "the server sent nothing for %g seconds", exchange->read_timeout);
-  if (exchange->code == CURLE_OK)
-    return iot_fail(error, status, "%s: it ended in the headers", iot_status_text(status));
-  iot_url_hide_user_information(exchange->words); /* libcurl quotes the URL of a proxy */
-  return iot_fail(error, status, "%s: %s", iot_status_text(status),
-      exchange->words[0] ? exchange->words : curl_easy_strerror((CURLcode)exchange->code));
+  return status == IOT_OK ? IOT_OK
+                          : iot_http_exchange_fail(exchange, status,
+                                curl_easy_strerror((CURLcode)exchange->code), error);
 }
 
 enum iot_status iot_http_multi_open(
@@ -376,9 +369,13 @@ enum iot_status iot_http_multi_add(struct iot_http_multi *multi, struct iot_http
     void *context, struct iot_error *error)
 {
   const double now = iot_clock_monotonic();
+  const CURLMcode code = curl_multi_add_handle(multi->handle, exchange->easy);
 
-  if (curl_multi_add_handle(multi->handle, exchange->easy) != CURLM_OK)
+  if (code == CURLM_OUT_OF_MEMORY)
     return refused(CURLE_OUT_OF_MEMORY, error);
+  if (code != CURLM_OK)
+    return iot_fail(
+        error, IOT_ECONFIGURATION, "libcurl cannot do this: %s", curl_multi_strerror(code));
   exchange->context = context;
   exchange->multi = multi;
   iot_http_exchange_link(&multi->under_way, exchange);
@@ -442,7 +439,7 @@ static void look_for_silence(struct iot_http_multi *multi, double now)
   }
 }
 
-/* libcurl itself failed, for want of memory or descriptors: nothing can go on. */
+/* libcurl itself failed, for want of memory or descriptors: nothing can go on. They end as IOT_ENOMEM. */
 static void finish_all(struct iot_http_multi *multi)
 {
   while (multi->under_way)

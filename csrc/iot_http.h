@@ -65,7 +65,8 @@ void iot_http_multi_close(struct iot_http_multi *multi);
 /* Whether this process made it. */
 bool iot_http_multi_is_own(const struct iot_http_multi *multi);
 
-/* Begin an exchange, which stays its caller's. `context` comes back with it. Returns IOT_OK or IOT_ENOMEM. */
+/* Begin an exchange, which stays its caller's. `context` comes back with it. Returns IOT_OK, IOT_ENOMEM, or
+   IOT_ECONFIGURATION when libcurl refuses it. */
 IOT_NODISCARD enum iot_status iot_http_multi_add(struct iot_http_multi *multi,
     struct iot_http_exchange *exchange, void *context, struct iot_error *error);
 

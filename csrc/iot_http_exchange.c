@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "iot_clock.h"
+#include "iot_uri.h"
 
 enum { TEXT_MAX = 1 << 17 };
 
@@ -137,6 +138,19 @@ bool iot_http_exchange_take_body(struct iot_http_exchange *exchange, struct iot_
   exchange->last_activity = iot_clock_monotonic();
   iot_buffer_append(&exchange->reply->body, bytes);
   return exchange->reply->body.status == IOT_OK;
+}
+
+enum iot_status iot_http_exchange_fail(struct iot_http_exchange *exchange, enum iot_status status,
+    const char *standard, struct iot_error *error)
+{
+  if (exchange->silent)
+    return iot_fail(
+        error, status, "the server sent nothing for %g seconds", exchange->read_timeout);
+  if (exchange->code == 0)
+    return iot_fail(error, status, "%s: it ended in the headers", iot_status_text(status));
+  iot_url_hide_user_information(exchange->words);
+  return iot_fail(error, status, "%s: %s", iot_status_text(status),
+      exchange->words[0] ? exchange->words : standard);
 }
 
 double iot_http_exchange_next_look(

@@ -51,7 +51,7 @@ struct iot_http_exchange {
   /* libcurl's. */
   void *easy;
   struct curl_slist *nodes; /* IOT_HTTP_MAX_LINES of them */
-  int code;                 /* a CURLcode, once it has ended */
+  int code;                 /* a CURLcode, once it has ended; 0: no error */
   char words[IOT_HTTP_WORDS];
 };
 
@@ -82,6 +82,13 @@ IOT_NODISCARD enum iot_status iot_http_exchange_write(struct iot_http_exchange *
    status of the reply's buffer tells why. */
 bool iot_http_exchange_take_line(struct iot_http_exchange *exchange, struct iot_view line);
 bool iot_http_exchange_take_body(struct iot_http_exchange *exchange, struct iot_view bytes);
+
+/*
+ * Say why an exchange that has ended failed: in libcurl's words, without the user information of a proxy's
+ * URL that they may quote, or where it gave none in its `standard` ones. Returns the status.
+ */
+enum iot_status iot_http_exchange_fail(struct iot_http_exchange *exchange, enum iot_status status,
+    const char *standard, struct iot_error *error);
 
 /*
  * When to look again whether the server has been silent for too long: a time of the monotonic clock,

@@ -55,7 +55,7 @@ bool iot_multi_is_own(const struct iot_multi *multi);
 
 /*
  * Begin an exchange that iot_http_client_prepare made ready. It is the multi's from here on, after a
- * failure too. Returns IOT_OK and *slot, 1 or more, or IOT_ENOMEM.
+ * failure too. Returns IOT_OK and *slot, 1 or more, or what iot_http_multi_add does.
  */
 IOT_NODISCARD enum iot_status iot_multi_start(struct iot_multi *multi,
     struct iot_http_exchange *exchange, const struct iot_operation *operation, size_t *slot,

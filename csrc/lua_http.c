@@ -51,7 +51,8 @@ static enum iot_status add_header(
   enum iot_status status;
 
   lua_rawgeti(L, headers, i);
-  luaL_checktype(L, -1, LUA_TTABLE);
+  if (!lua_istable(L, -1))
+    luaL_error(L, "header %d must be a table of a name and a value", i);
   lua_rawgeti(L, -1, 1);
   lua_rawgeti(L, -2, 2);
   if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)

@@ -61,12 +61,12 @@ static struct multi *check_multi(lua_State *L)
   return multi;
 }
 
-static double check_integer(lua_State *L, int index, double low)
+static double check_integer(lua_State *L, int index, int low)
 {
   const double number = luaL_checknumber(L, index);
 
-  luaL_argcheck(L, number >= low && number <= INT_MAX && number == floor(number), index,
-      "no number of this kind");
+  if (!(number >= low && number <= INT_MAX && number == floor(number)))
+    luaL_argerror(L, index, lua_pushfstring(L, "an integer from %d to %d expected", low, INT_MAX));
   return number;
 }
 
@@ -168,8 +168,8 @@ static int multi_run(lua_State *L)
 }
 
 /* multi:wait(seconds, done) -> how many have finished, whether it was interrupted; done[1] to done[count]:
-   their slots, in the order in which they did. None have when `seconds` have passed, or an interrupt
-   came. */
+   their slots, in the order in which they did. None have when `seconds` (NaN: as 0) have passed, or an
+   interrupt came. */
 static int multi_wait(lua_State *L)
 {
   struct multi *multi = check_multi(L);

@@ -88,6 +88,7 @@ int liot_validate(lua_State *L)
 
   luaL_checktype(L, 3, LUA_TTABLE);
   status = liot_read_params(L, CODEC, 3, operation, values, &error);
+  liot_check_open(L, client);
   if (status == IOT_OK) {
     iot_request_clear(&client->request);
     status = iot_operation_write(

@@ -28,8 +28,8 @@ static int monotonic(lua_State *L)
   return 1;
 }
 
-/* core.sleep(seconds) -> true; false when an interrupt ended it early. Signals that mean nothing to the
-   Lua state do not. */
+/* core.sleep(seconds) -> true, at once for 0, less or NaN; false when an interrupt ended it early. Signals that
+   mean nothing to the Lua state do not. */
 static int sleep_seconds(lua_State *L)
 {
   const double seconds = luaL_checknumber(L, 1);

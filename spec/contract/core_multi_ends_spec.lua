@@ -1,5 +1,6 @@
 -- The connections of core.multi, how exchanges end before their time, and misuse.
 local child = require "spec.support.child"
+local command = require "spec.support.command"
 local core = require "iot.core"
 local descriptors = require "spec.support.descriptors"
 local error_queue = require "spec.support.error_queue"
@@ -234,6 +235,25 @@ describe("exchanges on a multi", function()
     rig.multi = assert(core.multi(1))
   end)
 
+  -- poll() takes no more descriptors than a process may open. The limit is raised again for what is done at exit.
+  it("raise when the system refuses to wait for them, and blame no server", function()
+    if command.run({ "prlimit", "--version" }).code ~= 0 then return pending "prlimit of util-linux is missing" end
+    assert.equal("sound\n", child.output(([[
+      local core = require "iot.core"
+      local multi, done = assert(core.multi(4)), {}
+      local slot = assert(multi:request { url = %q, timeout = 20, proxy = "" })
+      multi:wait(0.1, done)
+      local before = core.monotonic()
+      os.execute "{ sleep 0.2; prlimit --pid $PPID --nofile=1:; sleep 0.6; prlimit --pid $PPID --nofile=256:; } &"
+      assert(multi:wait(10, done) == 1)
+      local ok, message, words = pcall(multi.finish, multi, slot)
+      assert(not ok and message:find "not enough memory", message or words)
+      assert(core.monotonic() - before < 5)
+      repeat core.sleep(0.05) until io.open "/dev/null"
+      print "sound"
+    ]]):format(raw.silent .. "/")))
+  end)
+
   it("go on when their client is closed, or gone", function()
     for _, leave in ipairs { rig.native.close, function() end } do
       local client = rig.new_client()
@@ -341,6 +361,8 @@ describe("exchanges on a multi", function()
     for _, number in ipairs { 0, -1, 1.5, 2 ^ 40, math.huge, 0 / 0, "x", false } do
       assert.is_false((pcall(core.multi, number)), tostring(number))
     end
+    local told, reason = pcall(core.multi, 1.5)
+    assert.is_truthy(not told and reason:find "an integer from 1 to", reason)
     assert.is_false((pcall(core.multi)))
     local misuses = {
       { "start" }, { "start", {} }, { "start", rig.native }, { "start", rig.native, "unknown", {}, {} },

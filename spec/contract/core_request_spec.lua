@@ -344,6 +344,11 @@ describe("a request that fails", function()
       { url = "http://a", client_certificate = true }, "http://a", 5, false }
     for _, request in ipairs(list) do assert.is_false((pcall(core.request, request))) end
     assert.is_false((pcall(core.request)))
+    for i, bad in pairs { { 5 }, { { "X-A", "1" }, "x" }, { { "X-A", "1" }, { "X-B", "1" }, { "x", 5 } } } do
+      local ok, message = pcall(core.request, { url = "http://a", headers = bad })
+      assert.is_false(ok)
+      assert.is_truthy(message:find("header " .. i, 1, true), message)
+    end
   end)
 end)
 

@@ -78,6 +78,26 @@ describe("a finaliser in the middle of a call", function()
     collectgarbage("setstepmul", multiplier)
   end)
 
+  it("that closes the client lets nothing be validated with it", function()
+    local params = { templateBody = ("t"):rep(3000), inputFileBucket = "b", inputFileKey = "k", roleArn = "r" }
+    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+    local client, closed
+    for i = 1, 10000 do
+      collectable(function()
+        closed = true
+        if client then client:close() end
+      end)
+      for k = 1, i % 40 do assert { k } end
+      client, closed = new_client(), false
+      for _ = 1, 3 do
+        local ok, valid = pcall(client.validate, client, START, params)
+        assert(not closed and valid == true or not ok and valid:find "closed client", valid)
+      end
+    end
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", multiplier)
+  end)
+
   it("that uses the same client mixes no two requests", function()
     local client = new_client()
     local function disturb()
