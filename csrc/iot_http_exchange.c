@@ -160,7 +160,7 @@ double iot_http_exchange_next_look(
   const double soon = now + fmin(exchange->read_timeout / 8, 1);
   double end;
 
-  if (exchange->read_timeout <= 0)
+  if (!(exchange->read_timeout > 0))
     return HUGE_VAL;
   if (!sending)
     return soon;

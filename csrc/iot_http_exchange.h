@@ -93,7 +93,9 @@ enum iot_status iot_http_exchange_fail(struct iot_http_exchange *exchange, enum 
 /*
  * When to look again whether the server has been silent for too long: a time of the monotonic clock,
  * `now` or before when it has been. Silence counts from when the connection stands (until then the connect
- * timeout rules), and again while it takes more of the body.
+ * timeout rules), from each line of the head and piece of the body, and from each look at which the server has
+ * taken more of the request's body. A line of which a byte comes now and then is silence, and so is the time of
+ * a second connection, where libcurl finds that the first was dead.
  *   sending  whether the request is on its way
  *   sent     bytes of the body so far
  */

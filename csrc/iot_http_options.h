@@ -11,12 +11,14 @@ struct iot_http_options {
   struct iot_view ca_bundle; /* PEM file, or hashed directory, of the only CAs to trust; p NULL: the
                                 system's hashed directory if it has one, else libcurl's default */
   struct iot_view proxy; /* URL; empty: none; p NULL: as http_proxy, https_proxy, no_proxy say */
-  struct iot_view
-      client_certificate;     /* PEM file that the server may ask for, read anew for each exchange;
-                                         p NULL: none */
-  struct iot_view client_key; /* PEM file of its private key; p NULL: in the same file */
-  double connect_timeout;     /* seconds for name, connection and TLS handshake; 0: no limit */
-  double read_timeout; /* seconds between two bytes of a reply, or before its first; 0: none */
+
+  /* PEM files, read anew for each exchange: the certificate that the server may ask for, p NULL for none;
+     and its private key, p NULL where it is in the same file. */
+  struct iot_view client_certificate, client_key;
+
+  /* Seconds, no limit for 0, less or NaN: for name, connection and TLS handshake; and without a whole line of a
+     reply's head, a piece of its body, or more of the request's body going out. */
+  double connect_timeout, read_timeout;
 };
 
 /* A copy of options, with NULL for what is not given. All zero is the inert state. */
