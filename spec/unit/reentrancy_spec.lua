@@ -22,7 +22,7 @@ end
 -- Runs `work` over and over, with garbage around whose finaliser runs `disturb`, and a collector that
 -- is always at work: how often it comes to that depends on all that lives in the process.
 local function disturbed(disturb, work)
-  local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+  local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 1000)
   local stopped, ran = false, 0
   local function lay()
     collectable(function()
@@ -36,7 +36,7 @@ local function disturbed(disturb, work)
   repeat
     i = i + 1
     work(i)
-  until ran >= 10 and i >= 2000 or i >= 100000
+  until ran >= 10 and i >= 2000 or i >= 1000000
   stopped = true
   collectgarbage("setpause", pause)
   collectgarbage("setstepmul", multiplier)
@@ -63,7 +63,7 @@ describe("a finaliser in the middle of a call", function()
   it("that closes the client leaves the endpoint that it tells whole", function()
     local endpoint = "http://" .. ("label-of-the-host."):rep(13) .. "example/" .. ("p"):rep(3000)
     local options = { endpoint = endpoint, region = "us-east-1" }
-    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 1000)
     local client
     for i = 1, 10000 do
       collectable(function() if client then client:close() end end)
@@ -80,7 +80,7 @@ describe("a finaliser in the middle of a call", function()
 
   it("that closes the client lets nothing be validated with it", function()
     local params = { templateBody = ("t"):rep(3000), inputFileBucket = "b", inputFileKey = "k", roleArn = "r" }
-    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 1000)
     local client, closed
     for i = 1, 10000 do
       collectable(function()
