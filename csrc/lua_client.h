@@ -39,7 +39,7 @@ void liot_give_back(struct liot_client *client, struct liot_work *work);
 const struct iot_operation *liot_check_operation(lua_State *L, int index);
 
 /*
- * Read the table of an attempt at `index`, from which the views borrow:
+ * Read the table of an attempt at `index`; the views borrow from strings that stay on the stack:
  * { credentials=, time=, timeout=, user_agent=, invocation_id=, trace_id=, number=, max_attempts= }
  */
 void liot_read_attempt(lua_State *L, int index, struct iot_attempt *attempt);

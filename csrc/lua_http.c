@@ -43,13 +43,14 @@ static struct liot_request *push_inert_request(lua_State *L)
   return request;
 }
 
+/* The header stays on the stack, which anchors its views. */
 static enum iot_status add_header(
     lua_State *L, struct liot_request *request, int headers, int i, struct iot_error *error)
 {
-  const int top = lua_gettop(L);
   struct iot_view name, value;
   enum iot_status status;
 
+  luaL_checkstack(L, LUA_MINSTACK, "too many headers");
   lua_rawgeti(L, headers, i);
   if (!lua_istable(L, -1))
     luaL_error(L, "header %d must be a table of a name and a value", i);
@@ -63,7 +64,6 @@ static enum iot_status add_header(
                                    : IOT_EPARAMETER;
   if (status != IOT_OK)
     iot_fail(error, status, "header %d cannot be sent", i);
-  lua_settop(L, top);
   return status;
 }
 
@@ -72,13 +72,14 @@ static enum iot_status add_headers(
 {
   enum iot_status status = iot_request_add_header(
       &request->request, IOT_LITERAL("Host"), iot_buffer_view(&request->host));
-  int count, i;
+  int list, count, i;
 
   if (!liot_table_field(L, index, "headers"))
     return status;
-  count = (int)liot_rawlen(L, -1);
+  list = lua_gettop(L);
+  count = (int)liot_rawlen(L, list);
   for (i = 1; status == IOT_OK && i <= count; i++)
-    status = add_header(L, request, lua_gettop(L), i, error);
+    status = add_header(L, request, list, i, error);
   return status;
 }
 

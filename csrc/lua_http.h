@@ -19,7 +19,8 @@ struct liot_request {
 };
 
 /*
- * Read the table at `index`, see core.request, and push the request made of it, which the caller closes.
+ * Read the table at `index`, see core.request, and push the request made of it, which the caller closes, and the
+ * strings that it borrows.
  * Returns IOT_OK, or a failure with its reason in `error`: the request is closed later all the same.
  */
 IOT_NODISCARD enum iot_status liot_read_request(

@@ -24,6 +24,7 @@ void liot_read_arguments(lua_State *L, int index, char *arguments[IOT_PROCESS_MA
   count = (int)liot_rawlen(L, index);
   if (count < 1 || count > IOT_PROCESS_MAX_ARGUMENTS)
     luaL_error(L, "1 to %d arguments expected", (int)IOT_PROCESS_MAX_ARGUMENTS);
+  luaL_checkstack(L, count + LUA_MINSTACK, "too many arguments");
   for (i = 0; i < count; i++) {
     lua_rawgeti(L, index, i + 1);
     luaL_checktype(L, -1, LUA_TSTRING);
@@ -32,7 +33,6 @@ void liot_read_arguments(lua_State *L, int index, char *arguments[IOT_PROCESS_MA
       luaL_error(L, "argument %d holds a NUL", i + 1);
     /* posix_spawn takes them so, and leaves them alone. */
     arguments[i] = (char *)(size_t)argument.p;
-    lua_pop(L, 1);
   }
   arguments[count] = NULL;
 }

@@ -7,7 +7,7 @@
 #include "iot_process.h"
 #include "lua_util.h"
 
-/* Read the list of arguments at `index`, from which they are borrowed; NULL ends them. */
+/* Read the list of arguments at `index`; NULL ends them. They are borrowed from strings that stay on the stack. */
 void liot_read_arguments(lua_State *L, int index, char *arguments[IOT_PROCESS_MAX_ARGUMENTS + 1]);
 
 /* The time limit at `index`. */

@@ -19,7 +19,7 @@ struct signer {
   struct iot_buffer host;
 };
 
-/* One call's input; views borrow from its two tables. */
+/* One call's input; views borrow from strings on the stack. */
 struct call {
   struct iot_view url;
   struct iot_url parts;
@@ -60,6 +60,7 @@ static int signer_gc(lua_State *L)
   return 0;
 }
 
+/* What was read stays on the stack. */
 static struct iot_header read_header(lua_State *L, int headers, int i)
 {
   struct iot_header header;
@@ -73,7 +74,6 @@ static struct iot_header read_header(lua_State *L, int headers, int i)
     luaL_error(L, "header %d must hold a name and a value, both strings", i);
   header.name = liot_view(L, -2);
   header.value = liot_view(L, -1);
-  lua_pop(L, 3);
   return header;
 }
 
@@ -81,21 +81,23 @@ static struct iot_header read_header(lua_State *L, int headers, int i)
 static enum iot_status read_headers(lua_State *L, struct call *call, struct iot_error *error)
 {
   size_t count, i;
+  int list;
 
   call->adds_host = true;
   call->request.headers = call->headers;
   if (!liot_table_field(L, REQUEST, "headers"))
     return IOT_OK;
-  count = liot_rawlen(L, -1);
+  list = lua_gettop(L);
+  count = liot_rawlen(L, list);
   if (count >= IOT_SIGV4_MAX_HEADERS)
     return iot_fail(error, IOT_EPARAMETER, "more than %d headers", IOT_SIGV4_MAX_HEADERS - 1);
+  luaL_checkstack(L, 3 * (int)count + LUA_MINSTACK, "too many headers");
   for (i = 0; i < count; i++) {
-    call->headers[i] = read_header(L, lua_gettop(L), (int)i + 1);
+    call->headers[i] = read_header(L, list, (int)i + 1);
     if (iot_view_same_name(call->headers[i].name, IOT_LITERAL("host")))
       call->adds_host = false;
   }
   call->request.header_count = count;
-  lua_pop(L, 1);
   return IOT_OK;
 }
 

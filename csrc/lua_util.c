@@ -18,6 +18,7 @@ void liot_push_view(lua_State *L, struct iot_view v)
 /* Push the raw field; false, and nothing pushed, when it is nil. */
 static bool push_field(lua_State *L, int table, const char *name, int type)
 {
+  luaL_checkstack(L, LUA_MINSTACK, "too many fields");
   lua_pushstring(L, name);
   lua_rawget(L, table);
   if (lua_isnil(L, -1)) {
@@ -32,13 +33,9 @@ static bool push_field(lua_State *L, int table, const char *name, int type)
 
 struct iot_view liot_string_field(lua_State *L, int table, const char *name)
 {
-  struct iot_view v = { NULL, 0 };
+  const struct iot_view none = { NULL, 0 };
 
-  if (push_field(L, table, name, LUA_TSTRING)) {
-    v = liot_view(L, -1);
-    lua_pop(L, 1);
-  }
-  return v;
+  return push_field(L, table, name, LUA_TSTRING) ? liot_view(L, -1) : none;
 }
 
 double liot_number_field(lua_State *L, int table, const char *name, double absent)
@@ -75,7 +72,6 @@ struct iot_credentials liot_credentials_field(lua_State *L, int table, const cha
   credentials.access_key_id = liot_string_field(L, record, "access_key_id");
   credentials.secret_access_key = liot_string_field(L, record, "secret_access_key");
   credentials.session_token = liot_string_field(L, record, "session_token");
-  lua_pop(L, 1);
   return credentials;
 }
 

@@ -1,8 +1,8 @@
 /*
  * What every binding file needs: reading option tables, and answering with a failure.
  *
- * Strings are borrowed from Lua: a view read here stays valid while its string stays reachable, which
- * the caller's argument on the stack sees to.
+ * Strings are borrowed from Lua: a view stays valid while its string stays reachable. A table does not see to
+ * that, since a finaliser may change it; the stack of the call does.
  */
 #ifndef LUA_UTIL_H
 #define LUA_UTIL_H
@@ -23,7 +23,8 @@ void liot_push_view(lua_State *L, struct iot_view v);
 /*
  * Fields of the table at `table` (a valid index that is no pseudo-index). Each raises an error that
  * names the field when it has another type. An absent string is the empty view, with p NULL; an
- * absent number or boolean is `absent`. Strings are taken raw, so that they stay anchored in the table.
+ * absent number or boolean is `absent`. A string that is there stays on the stack, which anchors it for the
+ * rest of the call.
  */
 struct iot_view liot_string_field(lua_State *L, int table, const char *name);
 double liot_number_field(lua_State *L, int table, const char *name, double absent);
@@ -32,7 +33,8 @@ bool liot_boolean_field(lua_State *L, int table, const char *name, bool absent);
 /* Push the field, a table, and return true; push nothing and return false when it is absent. */
 bool liot_table_field(lua_State *L, int table, const char *name);
 
-/* The record in the field `name`; empty views where there is none, or a member is absent. */
+/* The record in the field `name`; empty views where there is none, or a member is absent. What is there stays on
+   the stack. */
 struct iot_credentials liot_credentials_field(lua_State *L, int table, const char *name);
 
 /* Whole seconds since the epoch; a time before the year 1, which nothing takes, for a number that is

@@ -138,6 +138,39 @@ describe("a finaliser in the middle of a call", function()
     end)
   end)
 
+  it("that changes the tables which a call was given leaves memory sound", function()
+    local client, round, is_rotating = new_client(), 0, false
+    local credentials = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret" }
+    local attempt = { credentials = credentials, invocation_id = "id" }
+    local header = { "X-A" }
+    local request = { method = "GET", headers = { header } }
+    -- And sees to it, where a finaliser may, that the former strings are gone at once.
+    local function rotate()
+      if is_rotating then return end
+      is_rotating, round = true, round + 1
+      credentials.session_token = ("t"):rep(5000) .. round
+      attempt.user_agent = ("u"):rep(3000) .. round
+      header[2] = ("v"):rep(3000) .. round
+      request.url = "https://h.example/" .. ("p"):rep(3000) .. round
+      collectgarbage()
+      is_rotating = false
+    end
+    rotate()
+    local params = { inputFileBucket = "b", inputFileKey = "k", roleArn = "r" }
+    local options = { region = "us-east-1", service = "iot", credentials = credentials, time = 0 }
+    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+    for i = 1, 500 do
+      collectable(rotate)
+      params.templateBody = ("{}"):rep(5000 + i)
+      local bytes = assert(client:prepare(START, params, attempt))
+      assert(bytes:find "\r\nX%-Amz%-Security%-Token: t+%d+\r\n" and bytes:find "\r\nUser%-Agent: u+%d+\r\n", bytes)
+      local signed = assert(core.sign(request, options))
+      assert(signed.url:find "^https://h%.example/p+%d+$" and signed.headers[1][2]:find "^v+%d+$", signed.url)
+    end
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", multiplier)
+  end)
+
   -- Nobody listens there: an exchange ends at once, without a server.
   local NOWHERE = { url = "http://127.0.0.1:1/" .. ("x"):rep(300), timeout = 5, proxy = "",
     headers = { { "X-A", ("a"):rep(300) } } }
