@@ -9,6 +9,7 @@
 /* Each adds its functions to the table on top of the stack; `codec` is the index of the codec. */
 void liot_open_client(lua_State *L, int codec);
 void liot_open_multi(lua_State *L, int codec);
+void liot_open_operations(lua_State *L, int codec); /* after liot_open_client */
 void liot_open_sigv4(lua_State *L);
 void liot_open_http(lua_State *L);
 void liot_open_process(lua_State *L);

@@ -5,7 +5,6 @@
 #include "lua_client.h"
 #include "lua_codec.h"
 
-#define CLIENT_CLASS "iot.native_client"
 #define WORK_CLASS "iot.work"
 
 static void init_work(struct liot_work *work)
@@ -58,7 +57,7 @@ void liot_give_back(struct liot_client *client, struct liot_work *work)
 
 struct liot_client *liot_check_client(lua_State *L, int index)
 {
-  struct liot_client *client = luaL_checkudata(L, index, CLIENT_CLASS);
+  struct liot_client *client = luaL_checkudata(L, index, LIOT_CLIENT_CLASS);
 
   liot_check_open(L, client);
   return client;
@@ -67,7 +66,7 @@ struct liot_client *liot_check_client(lua_State *L, int index)
 /* client:close(), __gc and __close; safe to run twice */
 static int client_close(lua_State *L)
 {
-  struct liot_client *client = luaL_checkudata(L, 1, CLIENT_CLASS);
+  struct liot_client *client = luaL_checkudata(L, 1, LIOT_CLIENT_CLASS);
 
   iot_http_client_close(client->http);
   client->http = NULL;
@@ -87,7 +86,7 @@ static struct liot_client *push_inert_client(lua_State *L)
   iot_request_init(&client->request);
   iot_target_init(&client->target);
   init_work(&client->idle);
-  luaL_getmetatable(L, CLIENT_CLASS);
+  luaL_getmetatable(L, LIOT_CLIENT_CLASS);
   lua_setmetatable(L, -2);
   return client;
 }
@@ -147,9 +146,6 @@ void liot_open_client(lua_State *L, int codec)
   static const luaL_Reg methods[] = {
     { "close", client_close },
     { "endpoint", client_endpoint },
-    { "validate", liot_validate },
-    { "prepare", liot_prepare },
-    { "parse", liot_parse },
     { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "client", client_new }, { NULL, NULL } };
@@ -161,10 +157,9 @@ void liot_open_client(lua_State *L, int codec)
 
   lua_pushnil(L);
   liot_new_class(L, WORK_CLASS, work_metamethods, none);
-  lua_pushvalue(L, codec);
-  liot_new_class(L, CLIENT_CLASS, metamethods, methods);
+  lua_pushnil(L);
+  liot_new_class(L, LIOT_CLIENT_CLASS, metamethods, methods);
   liot_register(L, functions, 0);
   lua_pushvalue(L, codec);
   liot_register(L, json, 1);
-  liot_register_operations(L, codec);
 }

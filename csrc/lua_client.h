@@ -8,6 +8,8 @@
 #include "iot_http_client.h"
 #include "lua_util.h"
 
+#define LIOT_CLIENT_CLASS "iot.native_client"
+
 /* What a call holds while Lua allocates. Any allocation may run a finaliser, which may use the same
    client or close it: so a call has a work of its own, with the buffers that the client keeps for it. */
 struct liot_work {
@@ -48,14 +50,5 @@ void liot_read_attempt(lua_State *L, int index, struct iot_attempt *attempt);
    values were pushed. */
 int liot_decode_result(
     lua_State *L, int codec, const struct iot_operation *operation, const struct iot_reply *reply);
-
-/* client:validate, client:prepare, client:parse; with the codec as their upvalue. */
-int liot_validate(lua_State *L);
-int liot_prepare(lua_State *L);
-int liot_parse(lua_State *L);
-
-/* Register each operation under its name, and all names as the list `operations`, in the table on top
-   of the stack. */
-void liot_register_operations(lua_State *L, int codec);
 
 #endif

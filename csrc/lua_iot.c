@@ -23,6 +23,7 @@ EXPORT int luaopen_iot_core(lua_State *L)
   codec = lua_gettop(L);
   lua_newtable(L);
   liot_open_client(L, codec);
+  liot_open_operations(L, codec);
   liot_open_multi(L, codec);
   liot_open_sigv4(L);
   liot_open_http(L);

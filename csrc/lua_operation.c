@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "iot_clock.h"
+#include "lua_binding.h"
 #include "lua_client.h"
 #include "lua_codec.h"
 
@@ -78,7 +79,7 @@ const struct iot_operation *liot_check_operation(lua_State *L, int index)
 }
 
 /* client:validate(name, params) -> true | nil, message, facts: what can be told without credentials */
-int liot_validate(lua_State *L)
+static int validate(lua_State *L)
 {
   struct liot_client *client = liot_check_client(L, 1);
   const struct iot_operation *operation = liot_check_operation(L, 2);
@@ -101,7 +102,7 @@ int liot_validate(lua_State *L)
 }
 
 /* client:prepare(name, params, attempt) -> the HTTP/1.1 bytes of the request | nil, message, facts */
-int liot_prepare(lua_State *L)
+static int prepare(lua_State *L)
 {
   struct liot_client *client = liot_check_client(L, 1);
   const struct iot_operation *operation = liot_check_operation(L, 2);
@@ -137,7 +138,7 @@ int liot_prepare(lua_State *L)
  * head: the status line and the header lines, as they came
  * attempt: that of the request; without it a session token that the reply quotes is not hidden
  */
-int liot_parse(lua_State *L)
+static int parse(lua_State *L)
 {
   struct liot_client *client = liot_check_client(L, 1);
   const struct iot_operation *operation = liot_check_operation(L, 2);
@@ -169,10 +170,22 @@ int liot_parse(lua_State *L)
   return results;
 }
 
-void liot_register_operations(lua_State *L, int codec)
+/* Each operation under its name, and all names as the list `operations`; the rest as methods of clients. */
+void liot_open_operations(lua_State *L, int codec)
 {
+  static const luaL_Reg methods[] = {
+    { "validate", validate },
+    { "prepare", prepare },
+    { "parse", parse },
+    { NULL, NULL },
+  };
   const struct iot_operation *operation;
 
+  luaL_getmetatable(L, LIOT_CLIENT_CLASS);
+  lua_getfield(L, -1, "__index");
+  lua_pushvalue(L, codec);
+  liot_register(L, methods, 1);
+  lua_pop(L, 2);
   lua_newtable(L);
   for (operation = iot_operations; operation->name; operation++) {
     lua_pushstring(L, operation->name);
