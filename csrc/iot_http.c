@@ -384,10 +384,8 @@ enum iot_status iot_http_multi_add(struct iot_http_multi *multi, struct iot_http
 }
 
 /* Take it off its multi, which keeps its connection if that can be used again. */
-static void detach(struct iot_http_exchange *exchange)
+static void detach(struct iot_http_multi *multi, struct iot_http_exchange *exchange)
 {
-  struct iot_http_multi *multi = exchange->multi;
-
   if (exchange->owner == getpid())
     curl_multi_remove_handle(multi->handle, exchange->easy);
   iot_http_exchange_unlink(&multi->under_way, exchange);
@@ -398,7 +396,7 @@ void iot_http_exchange_cancel(struct iot_http_exchange *exchange)
 {
   if (!exchange->multi)
     return;
-  detach(exchange);
+  detach(exchange->multi, exchange);
   iot_crypto_discard_errors();
 }
 
@@ -409,7 +407,7 @@ static void finish(struct iot_http_multi *multi, struct iot_http_exchange *excha
   curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
   exchange->reply->status = (int)status;
   exchange->code = code;
-  detach(exchange);
+  detach(multi, exchange);
   exchange->next = NULL;
   if (multi->finished)
     multi->last_finished->next = exchange;
