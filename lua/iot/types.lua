@@ -57,7 +57,7 @@
 ---@field use_fips_endpoint boolean?  else AWS_USE_FIPS_ENDPOINT
 ---@field use_dualstack_endpoint boolean?  else AWS_USE_DUALSTACK_ENDPOINT
 ---@field connect_timeout number?  for name, connection and TLS handshake; 3.1
----@field read_timeout number?  between two bytes of a reply, or before its first; 60
+---@field read_timeout number?  between two lines of a head or pieces of a body, or before the first; 60
 ---@field timeout number?  for a whole call, its retries included; 120
 ---@field ca_bundle string?  PEM file or hashed directory of the only CAs to trust; else AWS_CA_BUNDLE
 ---@field proxy string?  URL, or "" for none; else http_proxy, https_proxy and no_proxy, as libcurl reads them
