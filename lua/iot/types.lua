@@ -19,7 +19,7 @@
 ---@field operation string?
 ---@field status integer?  of HTTP, when a reply came
 ---@field request_id string?  the service's id of the request
----@field attempts integer?  how many requests were sent
+---@field attempts integer?  how many requests were sent; of a wait, how many polls made
 ---@field retryable boolean  another attempt may succeed
 ---@field throttled boolean  the service asked for fewer requests
 ---@field retry_after number?  seconds that it asked to wait

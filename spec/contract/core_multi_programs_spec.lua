@@ -9,7 +9,7 @@ local pack, unpack = multi_rig.pack, multi_rig.unpack
 describe("programs at once", function()
   local missing = simulator.missing()
   if missing then
-    pending(missing)
+    pending(missing) -- without nginx, openssl and curl there is no service to ask
     return
   end
 

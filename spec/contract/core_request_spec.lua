@@ -24,7 +24,7 @@ end)
 -- A spec that needs the simulator.
 local function with(title, fn)
   it(title, function()
-    if not sim then return pending(simulator.missing()) end
+    if not sim then return pending(simulator.missing()) end -- no service to ask
     return fn()
   end)
 end
@@ -120,7 +120,7 @@ describe("a request", function()
   end)
 
   with("has a connection of its own, which is closed", function()
-    if descriptors.missing() then return pending(descriptors.missing()) end
+    if descriptors.missing() then return pending(descriptors.missing()) end -- /proc alone counts them
     local before = descriptors.count()
     local seen = {}
     for _ = 1, 3 do

@@ -15,7 +15,7 @@ local sim, rig
 describe("credentials in a run of calls", function()
   local missing = simulator.missing()
   if missing then
-    pending(missing)
+    pending(missing) -- without nginx, openssl and curl there is no service to ask
     return
   end
 

@@ -129,7 +129,7 @@ local OUTPUTS = {
 describe("no secret of a source of credentials is told", function()
   local missing = simulator.missing()
   if missing then
-    pending(missing)
+    pending(missing) -- without nginx, openssl and curl there is no service to ask
     return
   end
 

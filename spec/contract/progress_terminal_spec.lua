@@ -41,7 +41,7 @@ describe("the example that waits", function()
 
   local function with(title, fn)
     it(title, function()
-      if not sim then return pending(simulator.missing() or terminal.missing()) end
+      if not sim then return pending(simulator.missing() or terminal.missing()) end -- nowhere to look
       return fn()
     end)
   end

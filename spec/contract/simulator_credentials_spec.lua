@@ -11,7 +11,7 @@ local SESSION = "&RoleSessionName=session"
 describe("the simulator's credentials", function()
   local missing = simulator.missing()
   if missing then
-    pending(missing)
+    pending(missing) -- without nginx, openssl and curl there is no service to ask
     return
   end
 

@@ -29,7 +29,7 @@ end
 describe("the simulator", function()
   local missing = simulator.missing()
   if missing then
-    pending(missing)
+    pending(missing) -- without nginx, openssl and curl there is no service to ask
     return
   end
 

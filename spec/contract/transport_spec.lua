@@ -350,7 +350,7 @@ end
 describe("on the way to the service", function()
   local missing = simulator.missing() or descriptors.missing()
   if missing then
-    pending(missing)
+    pending(missing) -- without nginx, openssl and curl there is no service to ask
     return
   end
 

@@ -42,7 +42,7 @@ end
 describe("a wait", function()
   local missing = simulator.missing()
   if missing then
-    pending(missing)
+    pending(missing) -- without nginx, openssl and curl there is no service to ask
     return
   end
 

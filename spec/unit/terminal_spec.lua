@@ -19,7 +19,7 @@ end
 
 describe("the width of a terminal", function()
   it("is what the terminal says, or 80", function()
-    if terminal.missing() then return pending(terminal.missing()) end
+    if terminal.missing() then return pending(terminal.missing()) end -- nothing to measure
     local columns = { 1, 20, 132, 65535, 0 }
     local outcomes = on_terminals([[
       local core = require "iot.core"
@@ -37,7 +37,7 @@ describe("the width of a terminal", function()
   end)
 
   it("is asked for each time", function()
-    if terminal.missing() then return pending(terminal.missing()) end
+    if terminal.missing() then return pending(terminal.missing()) end -- nothing to measure
     local outcomes = on_terminals([[
       local core = require "iot.core"
       for _, columns in ipairs { 50, 70 } do
