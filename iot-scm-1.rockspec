@@ -95,6 +95,7 @@ build = {
     ["iot.errors"] = "lua/iot/errors.lua",
     ["iot.excerpt"] = "lua/iot/excerpt.lua",
     iot = "lua/iot/init.lua",
+    ["iot.lines"] = "lua/iot/lines.lua",
     ["iot.map"] = "lua/iot/map.lua",
     ["iot.progress"] = "lua/iot/progress.lua",
     ["iot.rate_limiter"] = "lua/iot/rate_limiter.lua",

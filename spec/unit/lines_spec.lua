@@ -1,0 +1,91 @@
+-- Lines of a text that comes in pieces: however it is cut up, the lines are the same.
+local lines = require "iot.lines"
+
+-- A function that reads the text in pieces of a size.
+local function pieces(text, size)
+  local at = 1
+  return function()
+    if at > #text then return nil end
+    at = at + size
+    return text:sub(at - size, at - 1)
+  end
+end
+
+local function split(read, limit)
+  local found = {}
+  for line, cut in lines.new(read, limit or 1000) do found[#found + 1] = cut and { line } or line end
+  return found
+end
+
+local cases = {
+  { "nothing", "", {} },
+  { "one line without an end", "abc", { "abc" } },
+  { "an end that is no line more", "abc\n", { "abc" } },
+  { "several", "a\nbc\ndef", { "a", "bc", "def" } },
+  { "empty lines", "\n\na\n\n", { "", "", "a", "" } },
+  { "carriage returns before the ends", "a\r\nb\r\n\r\n", { "a", "b", "" } },
+  { "carriage returns elsewhere", "a\rb\n\r\r\n", { "a\rb", "\r" } },
+  { "bytes of any value", "\0\255\n\0", { "\0\255", "\0" } },
+}
+
+describe("lines", function()
+  for _, case in ipairs(cases) do
+    it("are found in " .. case[1], function()
+      for size = 1, math.max(1, #case[2]) do
+        assert.same(case[3], split(pieces(case[2], size)), "in pieces of " .. size)
+      end
+    end)
+  end
+
+  it("are found whatever empty pieces come in between", function()
+    local given = { "", "a", "", "b\n", "", "", "c", "" }
+    local at = 0
+    assert.same({ "ab", "c" }, split(function()
+      at = at + 1
+      return given[at]
+    end))
+  end)
+
+  it("that are too long are cut, and those behind them are whole", function()
+    local text = ("x"):rep(10) .. "\n" .. ("y"):rep(11) .. "\nz\n" .. ("w"):rep(25)
+    for size = 1, #text do
+      assert.same({ ("x"):rep(10), { ("y"):rep(10) }, "z", { ("w"):rep(10) } }, split(pieces(text, size), 10),
+        "in pieces of " .. size)
+    end
+  end)
+
+  it("do not read on before the next is asked for", function()
+    local reads = 0
+    local next_line = lines.new(function()
+      reads = reads + 1
+      return "a\nb\n"
+    end, 10)
+    assert.equal(0, reads)
+    assert.equal("a", (next_line()))
+    assert.equal("b", (next_line()))
+    assert.equal(1, reads)
+  end)
+
+  it("pass on what reading raises, and end for good", function()
+    local next_line = lines.new(function() error("gone", 0) end, 10)
+    assert.has_error(next_line, "gone")
+    next_line = lines.new(function() return nil end, 10)
+    assert.is_nil(next_line())
+    assert.is_nil(next_line())
+  end)
+
+  it("hold no more than a piece and a line", function()
+    local piece = ("x"):rep(65536)
+    local count = 0
+    local next_line = lines.new(function()
+      count = count + 1
+      return count <= 500 and piece or nil
+    end, 1024)
+    collectgarbage()
+    local before = collectgarbage "count"
+    local line, cut = next_line()
+    assert.equal(1024, #line)
+    assert.is_true(cut)
+    assert.is_true(collectgarbage "count" - before < 4096)
+  end)
+end)
