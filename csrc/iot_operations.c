@@ -37,6 +37,57 @@ const struct iot_operation iot_operations[] = {
       },
       .output = { { .name = "taskId", .type = IOT_STRING } },
   },
+  {
+      .name = "stop_thing_registration_task",
+      .method = "PUT",
+      .uri = "/thing-registration-tasks/{taskId}/cancel",
+      .input = { { "taskId", IOT_STRING, IOT_IN_LABEL, true } },
+  },
+  {
+      .name = "list_thing_registration_tasks",
+      .method = "GET",
+      .uri = "/thing-registration-tasks",
+      .items = "taskIds",
+      .input = {
+          { "nextToken", IOT_STRING, IOT_IN_QUERY, false },
+          { "maxResults", IOT_INTEGER, IOT_IN_QUERY, false },
+          { "status", IOT_STRING, IOT_IN_QUERY, false },
+      },
+      .output = {
+          { .name = "taskIds", .type = IOT_STRING_LIST },
+          { .name = "nextToken", .type = IOT_STRING },
+      },
+  },
+  {
+      .name = "list_thing_registration_task_reports",
+      .method = "GET",
+      .uri = "/thing-registration-tasks/{taskId}/reports",
+      .items = "resourceLinks",
+      .input = {
+          { "taskId", IOT_STRING, IOT_IN_LABEL, true },
+          { "reportType", IOT_STRING, IOT_IN_QUERY, true },
+          { "nextToken", IOT_STRING, IOT_IN_QUERY, false },
+          { "maxResults", IOT_INTEGER, IOT_IN_QUERY, false },
+      },
+      .output = {
+          { .name = "resourceLinks", .type = IOT_STRING_LIST },
+          { .name = "reportType", .type = IOT_STRING },
+          { .name = "nextToken", .type = IOT_STRING },
+      },
+  },
+  {
+      .name = "register_thing",
+      .method = "POST",
+      .uri = "/things",
+      .input = {
+          { "templateBody", IOT_STRING, IOT_IN_BODY, true },
+          { "parameters", IOT_STRING_MAP, IOT_IN_BODY, false },
+      },
+      .output = {
+          { .name = "certificatePem", .type = IOT_STRING },
+          { .name = "resourceArns", .type = IOT_STRING_MAP },
+      },
+  },
   { .name = NULL },
 };
 
@@ -77,6 +128,23 @@ static enum iot_status write_target(struct iot_buffer *out, const struct iot_ope
   return status;
 }
 
+static void write_query(
+    struct iot_buffer *out, const struct iot_operation *operation, const struct iot_view *values)
+{
+  char before = '?';
+  size_t i;
+
+  for (i = 0; operation->input[i].name; i++) {
+    if (operation->input[i].place != IOT_IN_QUERY || !values[i].p)
+      continue;
+    iot_buffer_append_byte(out, before);
+    iot_buffer_append(out, iot_view_of(operation->input[i].name));
+    iot_buffer_append_byte(out, '=');
+    iot_uri_encode(out, values[i]);
+    before = '&';
+  }
+}
+
 static void write_body(
     struct iot_buffer *out, const struct iot_operation *operation, const struct iot_view *values)
 {
@@ -112,6 +180,7 @@ enum iot_status iot_operation_write(struct iot_request *request,
   status = write_target(&request->target, operation, values, error);
   if (status != IOT_OK)
     return status;
+  write_query(&request->target, operation, values);
   write_body(&request->body, operation, values);
   if (request->target.status != IOT_OK || request->body.status != IOT_OK) {
     status = request->target.status != IOT_OK ? request->target.status : request->body.status;

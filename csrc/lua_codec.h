@@ -1,5 +1,5 @@
 /*
- * Between Lua tables and the service's JSON: the only user of lua-cjson.
+ * Between Lua values and JSON: the only user of lua-cjson.
  *
  * The codec is a private instance of cjson, pushed once by liot_push_codec and passed to the functions
  * below as a stack index: settings of other users of cjson are neither seen nor changed.
@@ -7,8 +7,6 @@
 #ifndef LUA_CODEC_H
 #define LUA_CODEC_H
 
-#include "iot_operations.h"
-#include "iot_reply.h"
 #include "lua_util.h"
 
 /* Push a new codec: a table. Raises when lua-cjson is not installed. */
@@ -22,24 +20,22 @@ void liot_push_codec(lua_State *L);
 int liot_decode_json(lua_State *L);
 int liot_encode_json(lua_State *L);
 
-/*
- * Read the parameters in the table at `params` as iot_operation_write wants them. Pushes what anchors
- * the views. Returns IOT_OK, or IOT_EPARAMETER with the reason in `error` for a name that the operation
- * does not know, a wrong type, and invalid UTF-8.
- */
-IOT_NODISCARD enum iot_status liot_read_params(lua_State *L, int codec, int params,
-    const struct iot_operation *operation, struct iot_view values[IOT_OPERATION_MAX_MEMBERS],
-    struct iot_error *error);
+/* Replace the value on top of the stack by its JSON text; false, with the reason in `error` and nil on the
+   stack, when it has none. */
+bool liot_encode(lua_State *L, int codec, struct iot_error *error);
 
-/*
- * Push what a reply means: the result, a table; or nil, message, facts, where facts has `kind`
- * ("service" for an answer of the service that is an error), `code`, `status`, `request_id`, `body`
- * (an excerpt, of a reply that could not be understood), `retry_after` (iot_reply_retry_after, seconds)
- * and `server_time` (iot_reply_date, seconds since the epoch), as far as known. The message is the
- * service's own and may be empty. Returns how many values were pushed. Rules: reference sections 1.8
- * and 4, with the right-hand column of 4.4.
- */
-int liot_decode(
-    lua_State *L, int codec, const struct iot_operation *operation, const struct iot_reply *reply);
+/* Push the object that a text holds, nulls and such left in; false, with the reason in `error` and
+   nothing pushed, when it holds none. The text is anchored by the caller. */
+bool liot_decode_object(lua_State *L, int codec, struct iot_view text, struct iot_error *error);
+
+/* Rid the value on top of the stack, at any depth, of nulls and of floats that are integers. False
+   when a number in it is not finite; the stack then holds leftovers above it. */
+bool liot_normalize(lua_State *L);
+
+/* Make the number on top of the stack an integer where it is one; false when it is not finite. */
+bool liot_normalize_number(lua_State *L);
+
+/* Whether a number is an integer that every Lua has. */
+bool liot_is_integral(double number);
 
 #endif

@@ -7,8 +7,8 @@
 #include "iot_multi.h"
 #include "lua_binding.h"
 #include "lua_client.h"
-#include "lua_codec.h"
 #include "lua_http.h"
+#include "lua_params.h"
 #include "lua_process.h"
 
 #define MULTI_CLASS "iot.multi"

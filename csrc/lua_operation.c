@@ -7,7 +7,8 @@
 #include "iot_clock.h"
 #include "lua_binding.h"
 #include "lua_client.h"
-#include "lua_codec.h"
+#include "lua_params.h"
+#include "lua_reply.h"
 
 enum { CODEC = lua_upvalueindex(1), OPERATION = lua_upvalueindex(2) };
 
@@ -170,7 +171,8 @@ static int parse(lua_State *L)
   return results;
 }
 
-/* Each operation under its name, and all names as the list `operations`; the rest as methods of clients. */
+/* Each operation under its name, all names as the list `operations`, and `page_items`, which leads from those
+   that come in pages to the name of a page's list; the rest as methods of clients. */
 void liot_open_operations(lua_State *L, int codec)
 {
   static const luaL_Reg methods[] = {
@@ -186,14 +188,20 @@ void liot_open_operations(lua_State *L, int codec)
   lua_pushvalue(L, codec);
   liot_register(L, methods, 1);
   lua_pop(L, 2);
-  lua_newtable(L);
+  lua_newtable(L); /* module, page_items */
+  lua_newtable(L); /* module, page_items, operations */
   for (operation = iot_operations; operation->name; operation++) {
     lua_pushstring(L, operation->name);
     lua_rawseti(L, -2, (int)liot_rawlen(L, -2) + 1);
     lua_pushvalue(L, codec);
     lua_pushlightuserdata(L, (void *)(size_t)operation);
     lua_pushcclosure(L, call_operation, 2);
-    lua_setfield(L, -3, operation->name);
+    lua_setfield(L, -4, operation->name);
+    if (operation->items) {
+      lua_pushstring(L, operation->items);
+      lua_setfield(L, -3, operation->name);
+    }
   }
-  lua_setfield(L, -2, "operations");
+  lua_setfield(L, -3, "operations");
+  lua_setfield(L, -2, "page_items");
 }
