@@ -1,7 +1,6 @@
 #include "iot_http.h"
 
 #include <limits.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,21 +10,19 @@
 
 #include "iot_clock.h"
 #include "iot_crypto.h"
+#include "iot_http_multi.h"
 #include "iot_trust.h"
-
-struct iot_http_multi {
-  CURLM *handle;
-  pid_t owner; /* the process that made it */
-  struct iot_http_exchange *under_way;
-  struct iot_http_exchange *finished, *last_finished;
-  double next_look; /* monotonic: before then none can have been silent for too long */
-};
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 
 static void initialize_libcurl(void)
 {
   curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+void iot_http_initialize(void)
+{
+  pthread_once(&global_once, initialize_libcurl);
 }
 
 const char *iot_http_library_version(void)
@@ -75,6 +72,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *exchange)
 {
   const size_t n = size * count;
 
+  if (iot_http_exchange_must_pause(exchange))
+    return CURL_WRITEFUNC_PAUSE; /* it gives the same bytes again when iot_http_exchange_take lets it */
   return iot_http_exchange_take_body(exchange, (struct iot_view){ bytes, n }) ? n : 0;
 }
 
@@ -153,6 +152,8 @@ static CURLcode set_constants(
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange));
   if (settings->proxy)
     keep_first(&code, curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy));
+  if (settings->in_pieces)
+    keep_first(&code, curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip"));
   if (settings->client_certificate)
     keep_first(&code, set_client_certificate(easy, settings));
   return code;
@@ -175,7 +176,7 @@ enum iot_status iot_http_exchange_new(struct iot_http_exchange **exchange,
   *exchange = NULL;
   if (!x)
     return refused(CURLE_OUT_OF_MEMORY, error);
-  pthread_once(&global_once, initialize_libcurl);
+  iot_http_initialize();
   iot_http_exchange_init(x, settings);
   x->owner = getpid();
   x->nodes = calloc(IOT_HTTP_MAX_LINES, sizeof *x->nodes);
@@ -263,8 +264,7 @@ static bool proxy_refused(const struct iot_http_exchange *exchange)
   return status >= 300;
 }
 
-/* Whether the request is on its way: the connection stands. */
-static bool is_sending(const struct iot_http_exchange *exchange)
+bool iot_http_exchange_is_sending(const struct iot_http_exchange *exchange)
 {
   curl_off_t since = 0;
 
@@ -277,8 +277,9 @@ static enum iot_status memory_status(const struct iot_http_exchange *exchange)
 {
   const bool may_be_line = LIBCURL_VERSION_NUM < 0x080600;
 
-  return may_be_line && is_sending(exchange) && !exchange->head_complete ? IOT_ETOOLARGE
-                                                                         : IOT_ENOMEM;
+  return may_be_line && iot_http_exchange_is_sending(exchange) && !exchange->head_complete
+             ? IOT_ETOOLARGE
+             : IOT_ENOMEM;
 }
 
 static enum iot_status status_of(const struct iot_http_exchange *exchange)
@@ -327,167 +328,4 @@ enum iot_status iot_http_exchange_result(
   return status == IOT_OK ? IOT_OK
                           : iot_http_exchange_fail(exchange, status,
                                 curl_easy_strerror((CURLcode)exchange->code), error);
-}
-
-enum iot_status iot_http_multi_open(
-    struct iot_http_multi **multi, long max_connections, struct iot_error *error)
-{
-  struct iot_http_multi *m = calloc(1, sizeof *m);
-
-  *multi = NULL;
-  pthread_once(&global_once, initialize_libcurl);
-  if (m)
-    m->handle = curl_multi_init();
-  if (!m || !m->handle) {
-    free(m);
-    return refused(CURLE_OUT_OF_MEMORY, error);
-  }
-  if (max_connections > 0)
-    curl_multi_setopt(m->handle, CURLMOPT_MAXCONNECTS, max_connections);
-  m->owner = getpid();
-  m->next_look = HUGE_VAL;
-  *multi = m;
-  return IOT_OK;
-}
-
-void iot_http_multi_close(struct iot_http_multi *multi)
-{
-  if (!multi)
-    return;
-  if (multi->owner == getpid())
-    curl_multi_cleanup(multi->handle);
-  iot_crypto_discard_errors();
-  free(multi);
-}
-
-bool iot_http_multi_is_own(const struct iot_http_multi *multi)
-{
-  return multi->owner == getpid();
-}
-
-enum iot_status iot_http_multi_add(struct iot_http_multi *multi, struct iot_http_exchange *exchange,
-    void *context, struct iot_error *error)
-{
-  const double now = iot_clock_monotonic();
-  const CURLMcode code = curl_multi_add_handle(multi->handle, exchange->easy);
-
-  if (code == CURLM_OUT_OF_MEMORY)
-    return refused(CURLE_OUT_OF_MEMORY, error);
-  if (code != CURLM_OK)
-    return iot_fail(
-        error, IOT_ECONFIGURATION, "libcurl cannot do this: %s", curl_multi_strerror(code));
-  exchange->context = context;
-  exchange->multi = multi;
-  iot_http_exchange_link(&multi->under_way, exchange);
-  multi->next_look = fmin(multi->next_look, iot_http_exchange_next_look(exchange, now, false, 0));
-  return IOT_OK;
-}
-
-/* Take it off its multi, which keeps its connection if that can be used again. */
-static void detach(struct iot_http_multi *multi, struct iot_http_exchange *exchange)
-{
-  if (exchange->owner == getpid())
-    curl_multi_remove_handle(multi->handle, exchange->easy);
-  iot_http_exchange_unlink(&multi->under_way, exchange);
-  exchange->multi = NULL;
-}
-
-void iot_http_exchange_cancel(struct iot_http_exchange *exchange)
-{
-  if (!exchange->multi)
-    return;
-  detach(exchange->multi, exchange);
-  iot_crypto_discard_errors();
-}
-
-static void finish(struct iot_http_multi *multi, struct iot_http_exchange *exchange, CURLcode code)
-{
-  long status = 0;
-
-  curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
-  exchange->reply->status = (int)status;
-  exchange->code = code;
-  detach(multi, exchange);
-  exchange->next = NULL;
-  if (multi->finished)
-    multi->last_finished->next = exchange;
-  else
-    multi->finished = exchange;
-  multi->last_finished = exchange;
-}
-
-/* End what the server has been silent to for too long, and tell when to look again. */
-static void look_for_silence(struct iot_http_multi *multi, double now)
-{
-  struct iot_http_exchange *exchange, *next;
-  curl_off_t sent;
-  double look;
-
-  multi->next_look = HUGE_VAL;
-  for (exchange = multi->under_way; exchange; exchange = next) {
-    next = exchange->next;
-    sent = 0;
-    curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-    look = iot_http_exchange_next_look(exchange, now, is_sending(exchange), sent);
-    exchange->silent = look <= now;
-    if (exchange->silent)
-      finish(multi, exchange, CURLE_OPERATION_TIMEDOUT);
-    else
-      multi->next_look = fmin(multi->next_look, look);
-  }
-}
-
-/* libcurl itself failed, for want of memory or descriptors: nothing can go on. They end as IOT_ENOMEM. */
-static void finish_all(struct iot_http_multi *multi)
-{
-  while (multi->under_way)
-    finish(multi, multi->under_way, CURLE_FAILED_INIT);
-}
-
-void iot_http_multi_perform(struct iot_http_multi *multi)
-{
-  struct iot_http_exchange *exchange;
-  const CURLMsg *message;
-  int count;
-  double now;
-
-  if (curl_multi_perform(multi->handle, &count) != CURLM_OK)
-    finish_all(multi);
-  while ((message = curl_multi_info_read(multi->handle, &count))) {
-    const CURLcode code = message->data.result; /* the message ends with finish() */
-
-    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
-    finish(multi, exchange, code);
-  }
-  if (multi->next_look < HUGE_VAL && (now = iot_clock_monotonic()) >= multi->next_look)
-    look_for_silence(multi, now);
-  if (multi->finished)
-    iot_crypto_discard_errors(); /* libcurl leaves OpenSSL's where they are */
-}
-
-void *iot_http_multi_next(struct iot_http_multi *multi)
-{
-  struct iot_http_exchange *exchange = multi->finished;
-
-  if (!exchange)
-    return NULL;
-  multi->finished = exchange->next;
-  return exchange->context;
-}
-
-void iot_http_multi_poll(
-    struct iot_http_multi *multi, double seconds, const int *descriptors, size_t count)
-{
-  struct curl_waitfd watched[IOT_HTTP_MAX_WATCHED];
-  size_t i;
-
-  for (i = 0; i < count; i++)
-    watched[i] = (struct curl_waitfd){ .fd = descriptors[i], .events = CURL_WAIT_POLLIN };
-  if (multi->next_look < HUGE_VAL)
-    seconds = fmin(seconds, multi->next_look - iot_clock_monotonic());
-  if (curl_multi_poll(multi->handle, watched, (unsigned)count, (int)iot_clock_milliseconds(seconds),
-          NULL) != CURLM_OK) {
-    finish_all(multi);
-    iot_clock_sleep(fmin(seconds, 0.05)); /* or who waits without exchanges would not rest */
-  }
 }

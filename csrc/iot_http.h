@@ -1,5 +1,5 @@
 /*
- * HTTP/1.1 exchanges over reused connections, any number at once: the only user of libcurl.
+ * HTTP/1.1 exchanges by libcurl, which only this file and iot_http_multi use: set up, and how they ended.
  *
  * Certificates and host names are always verified, TLS is 1.2 or newer, redirects are not followed,
  * a path is sent as it was signed, and no signal disposition is touched. What another process made before
@@ -11,10 +11,8 @@
 
 #include "iot_http_exchange.h"
 
-enum { IOT_HTTP_MAX_WATCHED = 64 };
-
-/* Exchanges of any clients that go on at once, and their connections. */
-struct iot_http_multi;
+/* Make libcurl ready, once for the process. */
+void iot_http_initialize(void);
 
 /*
  * Make an exchange, which the caller frees. It needs the settings no more.
@@ -39,8 +37,8 @@ IOT_NODISCARD enum iot_status iot_http_exchange_set(struct iot_http_exchange *ex
     struct iot_view origin, const struct iot_request *request, double timeout,
     struct iot_reply *reply, struct iot_error *error);
 
-/* Take it off its multi, if it is under way, and close its connection. */
-void iot_http_exchange_cancel(struct iot_http_exchange *exchange);
+/* Whether the request is on its way: the connection stands. */
+bool iot_http_exchange_is_sending(const struct iot_http_exchange *exchange);
 
 /*
  * How it ended. Returns IOT_OK when a whole reply has come, whatever its status; IOT_ENOMEM, IOT_ECABUNDLE,
@@ -50,38 +48,6 @@ void iot_http_exchange_cancel(struct iot_http_exchange *exchange);
  */
 IOT_NODISCARD enum iot_status iot_http_exchange_result(
     struct iot_http_exchange *exchange, struct iot_error *error);
-
-/*
- * Make a multi, which the caller closes.
- *   max_connections  how many idle ones are kept; 0: as libcurl likes
- * Returns IOT_OK or IOT_ENOMEM; *multi is then NULL.
- */
-IOT_NODISCARD enum iot_status iot_http_multi_open(
-    struct iot_http_multi **multi, long max_connections, struct iot_error *error);
-
-/* Close its connections and free. No exchange may be on it any more. NULL is accepted. */
-void iot_http_multi_close(struct iot_http_multi *multi);
-
-/* Whether this process made it. */
-bool iot_http_multi_is_own(const struct iot_http_multi *multi);
-
-/* Begin an exchange, which stays its caller's. `context` comes back with it. Returns IOT_OK, IOT_ENOMEM, or
-   IOT_ECONFIGURATION when libcurl refuses it. */
-IOT_NODISCARD enum iot_status iot_http_multi_add(struct iot_http_multi *multi,
-    struct iot_http_exchange *exchange, void *context, struct iot_error *error);
-
-/* Do what can be done without waiting. All that has ended must then be taken with iot_http_multi_next. */
-void iot_http_multi_perform(struct iot_http_multi *multi);
-
-/* The context of the exchange that ended first of those not yet taken; NULL when there is none. */
-void *iot_http_multi_next(struct iot_http_multi *multi);
-
-/*
- * Wait at most `seconds`, less when a signal handler ran, until iot_http_multi_perform can go on, or one
- * of `count` descriptors (IOT_HTTP_MAX_WATCHED at most) can be read.
- */
-void iot_http_multi_poll(
-    struct iot_http_multi *multi, double seconds, const int *descriptors, size_t count);
 
 /* The version of libcurl that is in use, "7.88.1". Static storage. */
 const char *iot_http_library_version(void);

@@ -5,6 +5,7 @@
 #define IOT_HTTP_CLIENT_H
 
 #include "iot_http.h"
+#include "iot_http_multi.h"
 #include "iot_interrupt.h"
 
 /* Its idle exchanges with their TLS sessions, and the connections of iot_http_client_perform. */

@@ -19,6 +19,7 @@ void iot_http_exchange_init(
   iot_reply_init(&exchange->own_reply);
   exchange->has_proxy = settings->proxy && settings->proxy[0];
   exchange->read_timeout = settings->read_timeout;
+  exchange->in_pieces = settings->in_pieces;
 }
 
 void iot_http_exchange_free_buffers(struct iot_http_exchange *exchange)
@@ -80,8 +81,7 @@ static void append_line(struct iot_http_exchange *exchange, struct iot_view name
 
 static void write_lines(struct iot_http_exchange *exchange, const struct iot_request *request)
 {
-  const struct iot_view suppressed[] = { IOT_LITERAL("Accept"), IOT_LITERAL("Expect"),
-    IOT_LITERAL("Content-Type") };
+  const struct iot_view none = IOT_LITERAL(""), colon = IOT_LITERAL(":");
   bool has_type = false;
   size_t i;
 
@@ -93,11 +93,15 @@ static void write_lines(struct iot_http_exchange *exchange, const struct iot_req
     if (iot_view_trim(header->value).n)
       append_line(exchange, header->name, IOT_LITERAL(": "), header->value);
     else
-      append_line(exchange, header->name, IOT_LITERAL(";"), IOT_LITERAL(""));
+      append_line(exchange, header->name, IOT_LITERAL(";"), none);
     has_type |= iot_view_same_name(header->name, IOT_LITERAL("Content-Type"));
   }
-  for (i = 0; i < (has_type ? 2u : 3u); i++)
-    append_line(exchange, suppressed[i], IOT_LITERAL(":"), IOT_LITERAL(""));
+  append_line(exchange, IOT_LITERAL("Accept"), colon, none);
+  append_line(exchange, IOT_LITERAL("Expect"), colon, none);
+  if (!has_type)
+    append_line(exchange, IOT_LITERAL("Content-Type"), colon, none);
+  if (exchange->in_pieces)
+    append_line(exchange, IOT_LITERAL("Accept-Encoding"), colon, none);
 }
 
 enum iot_status iot_http_exchange_write(struct iot_http_exchange *exchange, struct iot_view origin,
@@ -114,6 +118,7 @@ enum iot_status iot_http_exchange_write(struct iot_http_exchange *exchange, stru
   exchange->last_activity = 0;
   exchange->sent = 0;
   exchange->silent = false;
+  exchange->paused = false;
   exchange->words[0] = '\0';
   return exchange->header_text.status != IOT_OK ? exchange->header_text.status
                                                 : exchange->url.status;
@@ -140,6 +145,28 @@ bool iot_http_exchange_take_body(struct iot_http_exchange *exchange, struct iot_
   return exchange->reply->body.status == IOT_OK;
 }
 
+bool iot_http_exchange_must_pause(struct iot_http_exchange *exchange)
+{
+  if (exchange->in_pieces && exchange->reply->body.n >= IOT_HTTP_PIECE)
+    exchange->paused = true;
+  return exchange->paused;
+}
+
+bool iot_http_exchange_take_piece(
+    struct iot_http_exchange *exchange, struct iot_buffer *piece, int status)
+{
+  const struct iot_buffer body = exchange->reply->body;
+  const bool was_paused = exchange->paused;
+
+  exchange->reply->body = *piece;
+  *piece = body;
+  exchange->reply->status = status;
+  exchange->paused = false;
+  if (was_paused)
+    exchange->last_activity = iot_clock_monotonic();
+  return was_paused;
+}
+
 enum iot_status iot_http_exchange_fail(struct iot_http_exchange *exchange, enum iot_status status,
     const char *standard, struct iot_error *error)
 {
@@ -160,7 +187,7 @@ double iot_http_exchange_next_look(
   const double soon = now + fmin(exchange->read_timeout / 8, 1);
   double end;
 
-  if (!(exchange->read_timeout > 0))
+  if (!(exchange->read_timeout > 0) || exchange->paused)
     return HUGE_VAL;
   if (!sending)
     return soon;

@@ -13,7 +13,9 @@
 #include "iot_request.h"
 
 enum {
-  IOT_HTTP_MAX_LINES = IOT_REQUEST_MAX_HEADERS + 3,
+  IOT_HTTP_MAX_LINES = IOT_REQUEST_MAX_HEADERS + 4,
+  IOT_HTTP_PIECE =
+      1 << 18, /* bytes of a body that comes in pieces, from which on the server has to wait */
   IOT_HTTP_WORDS = 256 /* CURL_ERROR_SIZE */
 };
 
@@ -43,6 +45,8 @@ struct iot_http_exchange {
   struct iot_reply own_reply;
   struct iot_reply *reply; /* that one, or its caller's */
   bool head_complete;      /* the empty line behind the headers has come */
+  bool in_pieces;          /* whoever waits for it takes the body piece by piece */
+  bool paused;             /* nobody did for too long */
 
   double last_activity; /* monotonic; 0 before the request is on its way */
   int64_t sent;         /* bytes of the body, when last looked at */
@@ -70,8 +74,8 @@ void iot_http_exchange_unlink(struct iot_http_exchange **list, struct iot_http_e
 
 /*
  * Take a request: write its URL and header lines, and expect its reply in `reply`, NULL for the
- * exchange's own. A line is a name with a bare colon for Accept, Expect and, where the request has none,
- * Content-Type: by that libcurl adds none by itself. A header whose value is empty is a name with a
+ * exchange's own. A line is a name with a bare colon for Accept, Expect, Accept-Encoding where
+ * libcurl would send it and, where the request has none, Content-Type: by that libcurl adds none by itself. A header whose value is empty is a name with a
  * semicolon: by that libcurl sends it so. The body is not copied.
  * Returns IOT_OK, IOT_ENOMEM or IOT_ETOOLARGE.
  */
@@ -82,6 +86,14 @@ IOT_NODISCARD enum iot_status iot_http_exchange_write(struct iot_http_exchange *
    status of the reply's buffer tells why. */
 bool iot_http_exchange_take_line(struct iot_http_exchange *exchange, struct iot_view line);
 bool iot_http_exchange_take_body(struct iot_http_exchange *exchange, struct iot_view bytes);
+
+/* Whether it has to pause before it takes more of the body; then it counts as paused. */
+bool iot_http_exchange_must_pause(struct iot_http_exchange *exchange);
+
+/* Move the body into `piece`, and take the status. Returns whether it was paused; then it no longer is, and the
+   server's silence counts from now on. */
+bool iot_http_exchange_take_piece(
+    struct iot_http_exchange *exchange, struct iot_buffer *piece, int status);
 
 /*
  * Say why an exchange that has ended failed: in libcurl's words, without the user information of a proxy's
@@ -95,7 +107,7 @@ enum iot_status iot_http_exchange_fail(struct iot_http_exchange *exchange, enum 
  * `now` or before when it has been. Silence counts from when the connection stands (until then the connect
  * timeout rules), from each line of the head and piece of the body, and from each look at which the server has
  * taken more of the request's body. A line of which a byte comes now and then is silence, and so is the time of
- * a second connection, where libcurl finds that the first was dead.
+ * a second connection, where libcurl finds that the first was dead. While it is paused, the server waits.
  *   sending  whether the request is on its way
  *   sent     bytes of the body so far
  */

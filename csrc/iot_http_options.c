@@ -26,6 +26,7 @@ enum iot_status iot_http_settings_copy(struct iot_http_settings *settings,
   settings->allow_plain = options->allow_plain;
   settings->connect_timeout = options->connect_timeout;
   settings->read_timeout = options->read_timeout;
+  settings->in_pieces = options->in_pieces;
   status = copy_text(&settings->ca_bundle, options->ca_bundle, IOT_ECABUNDLE, error);
   if (status == IOT_OK)
     status = copy_text(&settings->proxy, options->proxy, IOT_ECONFIGURATION, error);

@@ -19,6 +19,10 @@ struct iot_http_options {
   /* Seconds, no limit for 0, less or NaN: for name, connection and TLS handshake; and without a whole line of a
      reply's head, a piece of its body, or more of the request's body going out. */
   double connect_timeout, read_timeout;
+
+  /* The body of a reply comes in pieces, uncompressed if it was gzip: see iot_http_exchange_take. While nobody
+     takes them, the server waits. */
+  bool in_pieces;
 };
 
 /* A copy of options, with NULL for what is not given. All zero is the inert state. */
@@ -30,6 +34,7 @@ struct iot_http_settings {
   char *client_key;
   double connect_timeout;
   double read_timeout;
+  bool in_pieces;
 };
 
 /*

@@ -23,7 +23,8 @@ struct iot_multi {
   size_t capacity;
   size_t free;
   struct list ready;
-  struct list programs; /* that run */
+  struct list programs;  /* that run */
+  struct list downloads; /* that someone waits for a piece of */
 };
 
 void iot_job_free(struct iot_job *job)
@@ -140,6 +141,8 @@ enum iot_status iot_multi_start(struct iot_multi *multi, struct iot_http_exchang
   }
   job->exchange = exchange;
   job->operation = operation;
+  if (exchange->in_pieces)
+    job->state = IOT_JOB_TOLD;
   status = iot_http_multi_add(multi->http, exchange, job, error);
   if (status != IOT_OK) {
     iot_job_free(job);
@@ -178,6 +181,54 @@ static void become_ready(struct iot_multi *multi, struct iot_job *job)
 {
   job->state = IOT_JOB_READY;
   append(&multi->ready, job);
+}
+
+static bool is_download(const struct iot_job *job)
+{
+  return job->exchange && job->exchange->in_pieces;
+}
+
+/* What has ended. Who waits for a piece of a download is told; else it is noticed with the next read. */
+static void finish(struct iot_multi *multi, struct iot_job *job)
+{
+  if (!is_download(job)) {
+    become_ready(multi, job);
+    return;
+  }
+  job->ended = true;
+  if (job->state == IOT_JOB_UNDER_WAY) {
+    unlink_job(&multi->downloads, job);
+    become_ready(multi, job);
+  }
+}
+
+static void step_downloads(struct iot_multi *multi)
+{
+  struct iot_job *job, *next;
+
+  for (job = multi->downloads.first; job; job = next) {
+    next = job->next;
+    if (job->exchange->reply->body.n) {
+      unlink_job(&multi->downloads, job);
+      become_ready(multi, job);
+    }
+  }
+}
+
+bool iot_multi_read(struct iot_multi *multi, size_t slot, struct iot_buffer *piece)
+{
+  struct iot_job *job = multi->slots[slot - 1].job;
+
+  if (job->state != IOT_JOB_TOLD)
+    return true;
+  job->ended |= !iot_http_exchange_take(job->exchange, piece);
+  if (piece->n)
+    return true;
+  if (job->ended)
+    return false;
+  job->state = IOT_JOB_UNDER_WAY;
+  append(&multi->downloads, job);
+  return true;
 }
 
 /* Look at each program. Returns the seconds after which to do so again, and what to watch for it. */
@@ -219,7 +270,8 @@ void iot_multi_wait(struct iot_multi *multi, double seconds, const struct iot_in
   for (;;) {
     iot_http_multi_perform(multi->http);
     while ((job = iot_http_multi_next(multi->http)))
-      become_ready(multi, job);
+      finish(multi, job);
+    step_downloads(multi);
     patience = step_programs(multi, fds, &count);
     if (multi->ready.first)
       return;
@@ -254,6 +306,8 @@ static struct iot_job *take(struct iot_multi *multi, size_t slot)
     unlink_job(&multi->ready, job);
   else if (job->state == IOT_JOB_UNDER_WAY && job->program)
     unlink_job(&multi->programs, job);
+  else if (job->state == IOT_JOB_UNDER_WAY && is_download(job))
+    unlink_job(&multi->downloads, job);
   multi->slots[slot - 1] = (struct slot){ NULL, multi->free };
   multi->free = slot;
   return job;
@@ -263,7 +317,9 @@ struct iot_job *iot_multi_take(struct iot_multi *multi, size_t slot)
 {
   const struct iot_job *job = iot_multi_find(multi, slot);
 
-  return job && job->state != IOT_JOB_UNDER_WAY ? take(multi, slot) : NULL;
+  if (!job || !(is_download(job) ? job->ended : job->state != IOT_JOB_UNDER_WAY))
+    return NULL;
+  return take(multi, slot);
 }
 
 void iot_multi_cancel(struct iot_multi *multi, size_t slot)

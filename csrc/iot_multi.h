@@ -1,6 +1,7 @@
 /*
  * Exchanges and programs that go on at once, each a job in a numbered slot: whoever starts one waits for
- * any, and asks by number.
+ * any, and asks by number. A job is ready when it has finished; a download, whose reply comes in pieces, whenever
+ * it was asked for a piece and there is one.
  */
 #ifndef IOT_MULTI_H
 #define IOT_MULTI_H
@@ -12,8 +13,8 @@
 
 enum iot_job_state {
   IOT_JOB_UNDER_WAY,
-  IOT_JOB_READY, /* finished, and not told by iot_multi_next */
-  IOT_JOB_TOLD
+  IOT_JOB_READY, /* and not told by iot_multi_next */
+  IOT_JOB_TOLD   /* a download: nobody waits for a piece */
 };
 
 /* A program, and how it went once it has ended. */
@@ -29,8 +30,10 @@ struct iot_job {
   struct iot_http_exchange *exchange;
   struct iot_program *program;
   const struct iot_operation *operation; /* that it is an attempt of, for who decodes; else NULL */
+  bool ended;                            /* a download has, and pieces of it may be left */
   size_t slot;
-  struct iot_job *previous, *next; /* while it is ready, or a program that runs */
+  struct iot_job *previous,
+      *next; /* while it is ready, or a program that runs, or a download waited for */
 };
 
 /* Give its exchange back, or end its program, and free it. NULL is accepted. */
@@ -62,6 +65,13 @@ IOT_NODISCARD enum iot_status iot_multi_start(struct iot_multi *multi,
     struct iot_error *error);
 
 /*
+ * Take a piece of a download, if there is one, into `piece`, an empty buffer with the limit of a reply's body.
+ * Returns true when it is worth to ask again: at once with a piece, else once the job is told. False when the
+ * download has ended and nothing is left: it can be taken.
+ */
+IOT_NODISCARD bool iot_multi_read(struct iot_multi *multi, size_t slot, struct iot_buffer *piece);
+
+/*
  * Start a program; arguments and failures as for iot_process_start, and IOT_ENOMEM. It is killed when its
  * job is freed before it has ended. Returns IOT_OK and *slot.
  */
@@ -80,7 +90,7 @@ size_t iot_multi_next(struct iot_multi *multi);
 /* The job in a slot; NULL when it is not in use. */
 const struct iot_job *iot_multi_find(const struct iot_multi *multi, size_t slot);
 
-/* Take the finished job out of its slot, which is free then. The caller frees the job. */
+/* Take the finished job, or the download that has ended, out of its slot, which is free then. The caller frees the job. */
 IOT_NODISCARD struct iot_job *iot_multi_take(struct iot_multi *multi, size_t slot);
 
 /* End the job in a slot whatever its state, and free the slot. Without one nothing happens. */

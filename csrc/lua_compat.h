@@ -39,4 +39,11 @@
 #define liot_push_main_thread(L) (lua_pushthread(L) ? (void)0 : (lua_pop(L, 1), lua_pushnil(L)))
 #endif
 
+/* Pop a table, which the userdata at `index` anchors from now on. */
+#if LUA_VERSION_NUM >= 502
+#define liot_set_anchor(L, index) lua_setuservalue(L, index)
+#else
+#define liot_set_anchor(L, index) lua_setfenv(L, index)
+#endif
+
 #endif

@@ -3,6 +3,7 @@
  */
 #include "lua_http.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "iot_uri.h"
@@ -179,9 +180,9 @@ static void read_options(lua_State *L, int index, struct iot_http_options *optio
 }
 
 enum iot_status liot_read_request(
-    lua_State *L, int index, struct liot_request **pushed, struct iot_error *error)
+    lua_State *L, int index, bool in_pieces, struct liot_request **pushed, struct iot_error *error)
 {
-  struct iot_http_options options = { .allow_plain = false };
+  struct iot_http_options options = { .in_pieces = in_pieces };
   struct iot_view url, method, body;
   struct liot_request *request;
   enum iot_status status;
@@ -192,7 +193,7 @@ enum iot_status liot_read_request(
   url = liot_string_field(L, index, "url");
   method = liot_string_field(L, index, "method");
   body = liot_string_field(L, index, "body");
-  timeout = liot_number_field(L, index, "timeout", 0);
+  timeout = liot_number_field(L, index, "timeout", in_pieces ? HUGE_VAL : 0);
   read_options(L, index, &options);
   request = *pushed = push_inert_request(L);
   request->timeout = timeout;
@@ -229,7 +230,7 @@ static int send_request(lua_State *L)
   enum iot_status status;
 
   lua_settop(L, 1);
-  status = liot_read_request(L, 1, &request, &error);
+  status = liot_read_request(L, 1, false, &request, &error);
   if (status == IOT_OK)
     status = iot_http_client_perform(request->http, iot_buffer_view(&request->origin),
         &request->request, request->timeout, &request->reply, interrupt, &error);

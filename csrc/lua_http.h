@@ -21,10 +21,11 @@ struct liot_request {
 /*
  * Read the table at `index`, see core.request, and push the request made of it, which the caller closes, and the
  * strings that it borrows.
+ *   in_pieces  as of iot_http_options; without a timeout there is then no limit
  * Returns IOT_OK, or a failure with its reason in `error`: the request is closed later all the same.
  */
-IOT_NODISCARD enum iot_status liot_read_request(
-    lua_State *L, int index, struct liot_request **request, struct iot_error *error);
+IOT_NODISCARD enum iot_status liot_read_request(lua_State *L, int index, bool in_pieces,
+    struct liot_request **request, struct iot_error *error);
 
 /* Safe to call twice. */
 void liot_close_request(struct liot_request *request);

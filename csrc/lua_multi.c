@@ -13,11 +13,20 @@
 
 #define MULTI_CLASS "iot.multi"
 #define JOB_CLASS "iot.job"
+#define DOWNLOAD_CLASS "iot.download"
+#define PIECE_CLASS "iot.piece"
 
 enum { CODEC = lua_upvalueindex(1) };
 
 struct multi {
   struct iot_multi *jobs; /* NULL once closed */
+  struct iot_buffer idle; /* of the last piece of a download */
+};
+
+/* A download of a multi, which it anchors: given up with the last reference to it. */
+struct download {
+  struct multi *multi; /* NULL once it has ended or was closed */
+  size_t slot;
 };
 
 /* The owner of a finished job while Lua makes a result of it. */
@@ -41,6 +50,7 @@ static int multi_close(lua_State *L)
 
   iot_multi_close(multi->jobs);
   multi->jobs = NULL;
+  iot_buffer_free(&multi->idle);
   return 0;
 }
 
@@ -79,6 +89,7 @@ static int multi_new(lua_State *L)
   enum iot_status status;
 
   multi->jobs = NULL;
+  iot_buffer_init(&multi->idle, IOT_REPLY_MAX_BODY);
   luaL_getmetatable(L, MULTI_CLASS);
   lua_setmetatable(L, -2);
   status = iot_multi_open(&multi->jobs, (long)max_connections, &error);
@@ -138,7 +149,7 @@ static int multi_request(lua_State *L)
   size_t slot = 0;
 
   lua_settop(L, 2);
-  status = liot_read_request(L, 2, &request, &error);
+  status = liot_read_request(L, 2, false, &request, &error);
   check_open(L, multi);
   if (status == IOT_OK)
     status = iot_http_client_prepare(request->http, &exchange, iot_buffer_view(&request->origin),
@@ -213,11 +224,9 @@ static int push_exchange(lua_State *L, const struct iot_job *job)
   return 1;
 }
 
-/* multi:finish(slot) -> what the blocking function returns; the slot is free then */
-static int multi_finish(lua_State *L)
+/* Push what the blocking function returns for the job in a slot, which is free then. */
+static int finish(lua_State *L, struct multi *multi, size_t slot)
 {
-  struct multi *multi = check_multi(L);
-  const size_t slot = (size_t)check_integer(L, 2, 0);
   struct holder *holder = lua_newuserdata(L, sizeof *holder);
   int results;
 
@@ -235,6 +244,14 @@ static int multi_finish(lua_State *L)
   return results;
 }
 
+/* multi:finish(slot) -> what the blocking function returns; the slot is free then */
+static int multi_finish(lua_State *L)
+{
+  struct multi *multi = check_multi(L);
+
+  return finish(L, multi, (size_t)check_integer(L, 2, 0));
+}
+
 /* multi:cancel(slot): ends what is there, whatever its state; the slot is free then */
 static int multi_cancel(lua_State *L)
 {
@@ -244,9 +261,147 @@ static int multi_cancel(lua_State *L)
   return 0;
 }
 
+/* Downloads. */
+
+static int piece_gc(lua_State *L)
+{
+  iot_buffer_free(luaL_checkudata(L, 1, PIECE_CLASS));
+  return 0;
+}
+
+/* download:close(), __gc and __close: gives it up; safe to run twice */
+static int download_close(lua_State *L)
+{
+  struct download *download = luaL_checkudata(L, 1, DOWNLOAD_CLASS);
+  const struct multi *multi = download->multi;
+
+  download->multi = NULL;
+  if (multi && multi->jobs && iot_multi_is_own(multi->jobs))
+    iot_multi_cancel(multi->jobs, download->slot);
+  return 0;
+}
+
+/* Of the multi at index 1. */
+static struct download *push_inert_download(lua_State *L)
+{
+  struct download *download = lua_newuserdata(L, sizeof *download);
+
+  download->multi = NULL;
+  luaL_getmetatable(L, DOWNLOAD_CLASS);
+  lua_setmetatable(L, -2);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, 1);
+  liot_set_anchor(L, -2);
+  return download;
+}
+
+/* multi:download(request) -> download, slot | nil, message, facts; the argument is that of core.request. The body
+   of the reply is uncompressed when it was gzip. multi:wait tells the slot when download:read said false and
+   there is more. */
+static int multi_download(lua_State *L)
+{
+  struct multi *multi = check_multi(L);
+  struct iot_http_exchange *exchange;
+  struct liot_request *request;
+  struct download *download;
+  struct iot_error error;
+  enum iot_status status;
+
+  lua_settop(L, 2);
+  download = push_inert_download(L);
+  status = liot_read_request(L, 2, true, &request, &error);
+  check_open(L, multi);
+  if (status == IOT_OK)
+    status = iot_http_client_prepare(request->http, &exchange, iot_buffer_view(&request->origin),
+        &request->request, request->timeout, (struct iot_view){ NULL, 0 }, &error);
+  if (status == IOT_OK)
+    status = iot_multi_start(multi->jobs, exchange, NULL, &download->slot, &error);
+  if (status == IOT_OK)
+    download->multi = multi;
+  liot_close_request(request);
+  if (status != IOT_OK)
+    return liot_fail(L, status, &error);
+  lua_pushvalue(L, 3);
+  lua_pushinteger(L, (lua_Integer)download->slot);
+  return 2;
+}
+
+/* The download at index 1, whose multi is open. */
+static struct download *check_download(lua_State *L)
+{
+  struct download *download = luaL_checkudata(L, 1, DOWNLOAD_CLASS);
+
+  if (!download->multi)
+    luaL_error(L, "attempt to use a closed download");
+  check_open(L, download->multi);
+  if (!iot_multi_is_own(download->multi->jobs))
+    luaL_error(L, "attempt to use a download of another process");
+  return download;
+}
+
+/* download:read() -> a piece of the body and the status of HTTP | false when there is none yet | nil at the end, or
+   when it failed: download:finish tells */
+static int download_read(lua_State *L)
+{
+  struct iot_buffer *piece = lua_newuserdata(L, sizeof *piece);
+  struct download *download;
+  struct multi *multi;
+  int status;
+  bool more;
+
+  iot_buffer_init(piece, IOT_REPLY_MAX_BODY);
+  luaL_getmetatable(L, PIECE_CLASS);
+  lua_setmetatable(L, -2);
+  download = check_download(L);
+  multi = download->multi;
+  *piece = multi->idle;
+  iot_buffer_init(&multi->idle, IOT_REPLY_MAX_BODY);
+  iot_buffer_clear(piece);
+  more = iot_multi_read(multi->jobs, download->slot, piece);
+  status = iot_multi_find(multi->jobs, download->slot)->exchange->reply->status;
+  if (piece->n)
+    liot_push_view(L, iot_buffer_view(piece));
+  else if (more)
+    lua_pushboolean(L, 0);
+  else
+    lua_pushnil(L);
+  lua_pushinteger(L, status);
+  if (multi->jobs && !multi->idle.p) {
+    multi->idle = *piece;
+    iot_buffer_init(piece, IOT_REPLY_MAX_BODY);
+  }
+  return 2;
+}
+
+/* download:finish() -> { status=, headers=, body= }, body holding what was not read | nil, message, facts; once
+   download:read said nil */
+static int download_finish(lua_State *L)
+{
+  struct download *download = check_download(L);
+  struct multi *multi = download->multi;
+
+  luaL_argcheck(
+      L, iot_multi_find(multi->jobs, download->slot)->ended, 1, "this download has not ended");
+  download->multi = NULL;
+  return finish(L, multi, download->slot);
+}
+
 void liot_open_multi(lua_State *L, int codec)
 {
   static const luaL_Reg holder_metamethods[] = { { "__gc", holder_gc }, { NULL, NULL } };
+  static const luaL_Reg piece_metamethods[] = { { "__gc", piece_gc }, { NULL, NULL } };
+  static const luaL_Reg download_metamethods[] = {
+    { "__gc", download_close },
+    { "__close", download_close },
+    { NULL, NULL },
+  };
+  static const luaL_Reg download_methods[] = {
+    { "read", download_read },
+    { "finish", download_finish },
+    { "close", download_close },
+    { NULL, NULL },
+  };
   static const luaL_Reg none[] = { { NULL, NULL } };
   static const luaL_Reg metamethods[] = {
     { "__gc", multi_close },
@@ -256,6 +411,7 @@ void liot_open_multi(lua_State *L, int codec)
   static const luaL_Reg methods[] = {
     { "start", multi_start },
     { "request", multi_request },
+    { "download", multi_download },
     { "run", multi_run },
     { "wait", multi_wait },
     { "finish", multi_finish },
@@ -267,6 +423,10 @@ void liot_open_multi(lua_State *L, int codec)
 
   lua_pushnil(L);
   liot_new_class(L, JOB_CLASS, holder_metamethods, none);
+  lua_pushnil(L);
+  liot_new_class(L, PIECE_CLASS, piece_metamethods, none);
+  lua_pushvalue(L, codec);
+  liot_new_class(L, DOWNLOAD_CLASS, download_metamethods, download_methods);
   lua_pushvalue(L, codec);
   liot_new_class(L, MULTI_CLASS, metamethods, methods);
   liot_register(L, functions, 0);

@@ -53,7 +53,14 @@ local function user_agent_for(state, call)
   return state.user_agents[kind]
 end
 
-local function tell(state, call, attempt, started, status, code)
+---Tell of an attempt, who wants to know.
+---@param state table  of the client
+---@param call { operation: string }
+---@param attempt iot.retry.Attempt
+---@param started number  of runtime.monotonic()
+---@param status integer?  of HTTP
+---@param code string?  of the failure
+function calls.tell(state, call, attempt, started, status, code)
   if not state.on_event then return end
   state.on_event {
     operation = call.operation, attempt = attempt.number, status = status, code = code,
@@ -101,12 +108,12 @@ local function try(attempt, state, call)
   -- With a result comes the status of HTTP, with a failure its message and facts.
   local result, message, facts = runtime.send(state.native, operation, call.params, attempt)
   if result then
-    tell(state, call, attempt, started, message)
+    calls.tell(state, call, attempt, started, message)
     return result
   elseif not facts.kind and unsent[errors.codes[facts.code].kind] then
     return fail(operation, message, facts, attempt.number - 1)
   end
-  tell(state, call, attempt, started, facts.status, facts.code)
+  calls.tell(state, call, attempt, started, facts.status, facts.code)
   if facts.server_time then call.server_offset = facts.server_time - runtime.now() end
   local _, text, detail = fail(operation, message, facts, attempt.number)
   detail.retryable = can_cure(state, call, attempt, detail) or detail.retryable

@@ -24,7 +24,7 @@ local client_options = {
 local retry_options = { mode = "string", max_attempts = "number" }
 local durations = { "connect_timeout", "read_timeout", "timeout" }
 local runtime_functions = {
-  "send", "now", "monotonic", "sleep", "request", "run", "random", "serialize",
+  "send", "now", "monotonic", "sleep", "request", "download", "run", "random", "serialize",
 }
 
 ---@type iot.Schema
@@ -85,6 +85,39 @@ function methods:wait_for_thing_registration_task(params, given)
     timeout = math.min(timeout, state.settings.timeout)
     return call.run(state, "describe_thing_registration_task", own, timeout, true)
   end, checked)
+end
+
+---What iterates over the items of an operation that answers in pages.
+client.lists = {
+  thing_registration_tasks = "list_thing_registration_tasks",
+  thing_registration_task_report_links = "list_thing_registration_task_reports",
+}
+
+local function list(state, operation, params, timeout)
+  return require("iot.pages").items(operation, params, function(page)
+    return call.run(state, operation, page, timeout)
+  end)
+end
+
+for name, operation in pairs(client.lists) do
+  methods[name] = function(self, params, given)
+    local state = state_of(self, name)
+    params = params == nil and {} or params
+    local checked = client.check_call(name, params, given, 2)
+    return list(state, operation, params, checked.timeout)
+  end
+end
+
+function methods:thing_registration_task_report(params, given)
+  local name = "thing_registration_task_report"
+  local state = state_of(self, name)
+  local checked = client.check_call(name, params, given, 2)
+  local own = options.copy(params) -- the caller may change them meanwhile
+  return require("iot.reports").records {
+    operation = name,
+    list = function() return list(state, client.lists.thing_registration_task_report_links, own, checked.timeout) end,
+    open = function(link) return require("iot.links").open(state, name, link) end,
+  }
 end
 
 function methods:close()

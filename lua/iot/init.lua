@@ -45,6 +45,30 @@ for _, operation in ipairs(core.operations) do
   end
 end
 
+-- What iterates raises what went wrong, as it does later.
+local function iterate(name, params, call)
+  local object, _, detail = get_default_client()
+  if not object then error(select(3, errors.before(name, detail)), 0) end
+  return object[name](object, params, call)
+end
+
+for name in pairs(client.lists) do
+  iot[name] = function(params, call)
+    params = params == nil and {} or params
+    client.check_call(name, params, call, 2)
+    return iterate(name, params, call)
+  end
+end
+
+---Iterate over the records of a report on the default client; see `iot.Client`.
+---@param params { taskId: string, reportType: "ERRORS"|"RESULTS"|string }
+---@param call iot.CallOptions?
+---@return fun(): iot.ReportRecord?
+function iot.thing_registration_task_report(params, call)
+  client.check_call("thing_registration_task_report", params, call, 2)
+  return iterate("thing_registration_task_report", params, call)
+end
+
 ---Wait on the default client until a task has ended; see `iot.Client`.
 ---@param params { taskId: string }
 ---@param given iot.WaitOptions?

@@ -53,6 +53,7 @@ function M.runtime(answer)
   function runtime.random() return 0.5 end
   function runtime.serialize(_, _, fn, ...) return fn(...) end
   function runtime.request() return nil, "there is no network in this spec", { code = "ConnectionFailed" } end
+  function runtime.download() return runtime.request() end
   function runtime.run() return nil, "there are no programs in this spec", { code = "InvalidConfiguration" } end
   return runtime
 end

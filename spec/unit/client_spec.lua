@@ -571,6 +571,7 @@ describe("the module", function()
   local SURFACE = { _VERSION = "string" }
   for _, name in ipairs {
     "new", "sign", "presign", "retry", "map", "progress", "wait_for_thing_registration_task",
+    "thing_registration_tasks", "thing_registration_task_report_links", "thing_registration_task_report",
   } do
     SURFACE[name] = "function"
   end

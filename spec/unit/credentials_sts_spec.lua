@@ -3,7 +3,7 @@ local excerpt = require "iot.excerpt"
 local exchange = require "iot.credentials.exchange"
 local support = require "spec.support.sts"
 local sts = require "iot.credentials.sts"
-local xml = require "iot.credentials.xml"
+local xml = require "iot.xml"
 
 local SOURCE_SECRET, SOURCE_TOKEN = "SECRET-KEY-OF-THE-SOURCE", "TOKEN+/=OF&THE-SOURCE"
 local WEB_TOKEN = "eyJ.WEB-IDENTITY+TOKEN/=.&x"

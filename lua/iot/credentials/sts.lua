@@ -3,7 +3,7 @@ local core = require "iot.core"
 local errors = require "iot.errors"
 local excerpt = require "iot.excerpt"
 local exchange = require "iot.credentials.exchange"
-local xml = require "iot.credentials.xml"
+local xml = require "iot.xml"
 
 local sts = {}
 

@@ -1,5 +1,6 @@
 ---The runtime of plain Lua: libcurl, and the thread waits.
 local core = require "iot.core"
+local downloads = require "iot.runtime.download"
 
 ---@type iot.Runtime
 local blocking = {
@@ -13,6 +14,16 @@ local blocking = {
 
 function blocking.send(native, operation, params, attempt)
   return core[operation](native, params, attempt)
+end
+
+-- Over a multi handle of its own, since nothing else goes on.
+function blocking.download(request)
+  local multi, message, facts = core.multi(1)
+  if not multi then return nil, message, facts end
+  local finished = {}
+  return downloads.new(multi, request, function()
+    return multi:wait(math.huge, finished) > 0
+  end, function() multi:close() end)
 end
 
 -- Nothing else runs while this thread waits.

@@ -1,5 +1,6 @@
 ---The runtime inside `iot.map`: a wait is a coroutine that yields, and libcurl drives all exchanges at once.
 local core = require "iot.core"
+local downloads = require "iot.runtime.download"
 local timers = require "iot.runtime.timers"
 
 local close_coroutine = rawget(coroutine, "close") -- from Lua 5.4 on
@@ -231,11 +232,15 @@ local concurrent = {
   random = core.random,
 }
 
+local function open_multi(self)
+  self.multi = self.multi or core.multi(max_connections)
+end
+
 -- Begin an exchange with a method of the multi handle, wait, and answer what it ends with.
 local function exchange(method, ...)
   local task = scheduler.about_to_wait()
   local self = task.scheduler
-  self.multi = self.multi or core.multi(max_connections)
+  open_multi(self)
   local slot, message, facts = self.multi[method](self.multi, ...)
   if not slot then return nil, message, facts end
   self.slots[slot] = task
@@ -253,6 +258,19 @@ end
 
 function concurrent.run(arguments, seconds)
   return exchange("run", arguments, seconds)
+end
+
+-- Whichever task reads waits for the next piece.
+function concurrent.download(request)
+  local self = scheduler.about_to_wait().scheduler
+  open_multi(self)
+  return downloads.new(self.multi, request, function(slot)
+    local task = scheduler.about_to_wait()
+    if task.scheduler ~= self then error("attempt to read a download of another iot.map", 0) end
+    self.slots[slot] = task
+    pause(task)
+    return true
+  end)
 end
 
 function concurrent.sleep(seconds)

@@ -10,7 +10,7 @@ local function pick()
   return concurrent and concurrent.scheduler.running() and concurrent or blocking
 end
 
-for _, name in ipairs { "send", "request", "run", "sleep", "serialize" } do
+for _, name in ipairs { "send", "request", "download", "run", "sleep", "serialize" } do
   runtime[name] = function(...) return pick()[name](...) end
 end
 

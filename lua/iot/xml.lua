@@ -1,4 +1,4 @@
----A reader of the small XML documents that STS answers with; strict, because they come from outside.
+---A reader of the small XML documents that STS and S3 answer with; strict, because they come from outside.
 ---
 ---It knows elements, attributes (which it drops), text, comments, CDATA and the entities that every
 ---document has. A document type is refused, so that no entity can be defined, let alone expanded. The

@@ -1,0 +1,105 @@
+---What the links of the service lead to: documents in S3, behind presigned URLs (reference 9.4). They are fetched as
+---they are, unsigned; a link is a secret.
+local calls = require "iot.call"
+local errors = require "iot.errors"
+local exchange = require "iot.credentials.exchange"
+local excerpt = require "iot.excerpt"
+local xml = require "iot.xml"
+
+local links = {}
+
+local max_refusal = 64 * 1024 -- bytes; the documents that S3 refuses with have about one KiB
+
+-- Another attempt cannot mend these, and it is the reply with the link that was wrong, no parameter.
+local function fail(call, attempt, message, facts)
+  facts.operation, facts.attempts = call.operation, attempt.number
+  if facts.code == "InvalidParameter" then
+    facts.code, message = "MalformedResponse", "the service gave a link that cannot be followed: " .. message
+  end
+  return errors.fail(facts, excerpt.redact(message, { call.link }))
+end
+
+-- What S3 said, as far as it can be understood. The document may quote what it was asked for.
+local function refuse(call, attempt, download, first)
+  local pieces, size = {}, 0
+  local piece = first
+  while piece and size <= max_refusal do
+    pieces[#pieces + 1], size = piece, size + #piece
+    piece = download:read()
+  end
+  download:close()
+  local root = size <= max_refusal and xml.parse(table.concat(pieces)) or nil
+  local code = xml.text(root, "Code")
+  local message = xml.text(root, "Message") or "the download was refused"
+  return exchange.refused({ status = download.status, headers = download.headers }, {
+    code = code and code:match "^%w+$", operation = call.operation, attempts = attempt.number,
+    request_id = xml.text(root, "RequestId"),
+  }, exchange.quote(message, call.link))
+end
+
+-- A function that reads on, beginning with a piece that was read already.
+local function reader(download, piece)
+  return function()
+    if not piece then return download:read() end
+    local first = piece
+    piece = nil
+    return first
+  end
+end
+
+local function is_http(url)
+  return url:lower():find "^http:" ~= nil
+end
+
+-- One attempt, up to the first piece of the body.
+local function try(attempt, state, call)
+  local found, started = state.settings, state.runtime.monotonic()
+  if is_http(call.link) and not is_http(state.view.endpoint) then
+    return fail(call, attempt, "it does not start with https://", { code = "InvalidParameter" })
+  end
+  local download, message, facts = state.runtime.download {
+    url = call.link, ca_bundle = found.ca_bundle, proxy = found.proxy,
+    connect_timeout = found.connect_timeout, read_timeout = found.read_timeout,
+  }
+  if not download then return fail(call, attempt, message, facts) end
+  local piece
+  piece, message, facts = download:read()
+  if not piece and facts then
+    calls.tell(state, call, attempt, started, nil, facts.code)
+    return fail(call, attempt, message, facts)
+  elseif download.status < 200 or download.status >= 300 then
+    local _, text, detail = refuse(call, attempt, download, piece)
+    calls.tell(state, call, attempt, started, download.status, detail.code)
+    return nil, text, detail
+  end
+  calls.tell(state, call, attempt, started, download.status)
+  return { read = reader(download, piece), close = function() download:close() end }
+end
+
+---@class iot.Link
+---@field read fun(): string?, string?, table?  the next piece; nil at the end; or nil, a message and facts
+---@field close fun()
+
+---Open what a link leads to, under the client's policy of retries.
+---@param state table  of the client; see client.lua
+---@param operation string  for failures and events
+---@param link string  URL
+---@return iot.Link?
+---@return string? message
+---@return iot.Error? detail
+function links.open(state, operation, link)
+  local call = { operation = operation, link = link }
+  local opened, message, detail = state.retry:run(
+    state.runtime.monotonic() + state.settings.timeout, try, state, call)
+  if opened == nil and not detail.operation then return errors.before(operation, detail) end
+  return opened, message, detail
+end
+
+---Whether a link was refused because its time is over: it, or the credentials that it was signed with.
+---@param detail iot.Error
+---@return boolean
+function links.has_expired(detail)
+  return detail.kind == "service" and (detail.status == 403 or detail.code:find "^ExpiredToken" ~= nil)
+end
+
+return links

@@ -1,0 +1,201 @@
+---The records of a report: lines of JSON in documents that links lead to (reference 9.4).
+local core = require "iot.core"
+local errors = require "iot.errors"
+local links = require "iot.links"
+local lines = require "iot.lines"
+
+local reports = {}
+
+local max_line = 1024 * 1024 -- bytes
+local max_depth = 5 -- how deep a reason may lie
+
+-- Records ----------------------------------------------------------------------------------------
+
+---A line of a report. Its form is not documented: the methods look where it is known or likely to be.
+---@class iot.ReportRecord
+---@field raw string  the line, as it came
+---@field number integer  of the line in the report, blank ones left out; from 1
+---@field content table?  what it holds, decoded
+---@field malformed string?  why it has no content
+local Record = {}
+Record.__index = Record
+
+-- The first of these members that is of a type.
+local function member(content, wanted, ...)
+  for i = 1, select("#", ...) do
+    local value = type(content) == "table" and content[select(i, ...)]
+    if type(value) == wanted then return value end
+  end
+end
+
+local function response(record)
+  return member(record.content, "table", "response", "Response")
+end
+
+local reason_of
+
+-- Of several errors, all.
+local function reasons_of(list, depth)
+  local texts = {}
+  for _, value in ipairs(list) do texts[#texts + 1] = reason_of(value, depth + 1) end
+  return texts[1] and table.concat(texts, "; ")
+end
+
+local places = { "errors", "Errors", "error", "Error", "response", "Response" }
+
+-- The text about a failure in a value, nil when there is none.
+function reason_of(value, depth)
+  if type(value) == "string" then return value ~= "" and value or nil end
+  if type(value) ~= "table" or depth > max_depth then return nil end
+  if value[1] ~= nil then return reasons_of(value, depth) end
+  local text = member(value, "string", "message", "Message", "errorMessage", "ErrorMessage", "reason", "description")
+  local code = member(value, "string", "code", "Code", "errorCode", "ErrorCode")
+  if text or code then return text and code and code .. ": " .. text or text or code end
+  for _, name in ipairs(places) do
+    local reason = reason_of(value[name], depth + 1)
+    if reason then return reason end
+  end
+end
+
+---Why the thing was not registered.
+---@return string?
+function Record:reason()
+  return reason_of(self.content, 1)
+end
+
+---The number of the line in the input file.
+---@return integer?
+function Record:input_line()
+  return member(self.content, "number", "lineNumber", "LineNumber", "line", "inputLine")
+end
+
+---The line of the input file.
+---@return string?
+function Record:input()
+  return member(self.content, "string", "input", "inputLine", "line")
+end
+
+---The certificate that was registered, where the service made one.
+---@return string?
+function Record:certificate_pem()
+  return member(response(self), "string", "CertificatePem", "certificatePem")
+    or member(self.content, "string", "certificatePem", "CertificatePem")
+end
+
+---The ARNs of what was registered, by the names of the template's resources.
+---@return table<string, string>?
+function Record:resource_arns()
+  return member(response(self), "table", "ResourceArns", "resourceArns")
+    or member(self.content, "table", "resourceArns", "ResourceArns")
+end
+
+local function new_record(line, was_cut, number)
+  local content, malformed
+  if was_cut then
+    malformed = ("the line is longer than %d bytes"):format(max_line)
+  else
+    content, malformed = core.decode_json(line)
+  end
+  return setmetatable({ raw = line, number = number, content = content, malformed = malformed }, Record)
+end
+
+-- Documents --------------------------------------------------------------------------------------
+
+-- Where an iteration stands.
+---@class iot.reports.Position
+---@field source iot.reports.Source
+---@field links fun(): string?  the links that are not due yet
+---@field due string?  the next link, while it could not be opened
+---@field opened integer  how many links were
+---@field number integer  of the last record
+---@field link iot.Link?  that is being read
+---@field lines (fun(): string?, boolean?)?  its lines
+---@field failure iot.Error?  what ended it in the middle of a document
+local Position = {}
+Position.__index = Position
+
+-- The link that is due, of a new list: it has not expired.
+local function list_again(self)
+  self.links = self.source.list()
+  for _ = 1, self.opened do self.links() end
+  return self.links()
+end
+
+-- A document cannot be gone on with from its middle.
+local function give_up(self, message, facts)
+  self:close()
+  facts.operation = self.source.operation
+  local _, _, detail = errors.fail(facts, message)
+  self.failure = detail
+  error(detail, 0)
+end
+
+-- Pieces of a link. One that is compressed and does not say so would be no lines at all.
+local function pieces(self, link)
+  local is_first = true
+  return function()
+    local piece, message, facts = link.read()
+    if facts then give_up(self, message, facts) end
+    if is_first and piece and piece:find "^\31\139" then
+      give_up(self, "it is compressed, but its Content-Encoding does not say so", { code = "MalformedResponse" })
+    end
+    is_first = false
+    return piece
+  end
+end
+
+-- False when there is no other link.
+local function open_next(self)
+  self.due = self.due or self.links()
+  if not self.due then return false end
+  local link, _, detail = self.source.open(self.due)
+  if not link and links.has_expired(detail) then
+    self.due = list_again(self)
+    if self.due then link, _, detail = self.source.open(self.due) end
+  end
+  if not link then error(detail, 0) end
+  self.due, self.opened = nil, self.opened + 1
+  self.link, self.lines = link, lines.new(pieces(self, link), max_line)
+  return true
+end
+
+function Position:close()
+  if self.link then self.link.close() end
+  self.link, self.lines = nil, nil
+end
+
+function Position:next()
+  if self.failure then error(self.failure, 0) end
+  while self.lines or open_next(self) do
+    local line, was_cut = self.lines()
+    if not line then
+      self:close()
+    elseif line:find "%S" then
+      self.number = self.number + 1
+      return new_record(line, was_cut, self.number)
+    end
+  end
+end
+
+---@class iot.reports.Source
+---@field operation string  for failures
+---@field list fun(): (fun(): string?)  the links, from the first on
+---@field open fun(link: string): iot.Link?, string?, iot.Error?
+
+---Iterate over the records of all links. No more is held than a piece of a document and a line. A link that has
+---expired is listed again, once.
+---
+---The iterator raises the detail of what failed. To call it again tries a link again that could not be opened, but
+---in the middle of a document it cannot go on.
+---@param source iot.reports.Source
+---@return fun(): iot.ReportRecord?
+---@return nil
+---@return nil
+---@return table closing  for the generic `for` of Lua 5.4, which gives up the download when the loop is left
+function reports.records(source)
+  local position = setmetatable({ source = source, links = source.list(), opened = 0, number = 0 }, Position)
+  local closing = setmetatable({}, { __close = function() position:close() end })
+  return function() return position:next() end, nil, nil, closing
+end
+
+return reports
