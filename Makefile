@@ -129,7 +129,7 @@ simulator: deps ## Run the simulator in the foreground; it prints how to use it
 
 test: deps ## Run the specs with LUA; SPEC=path for some of them
 	+@$(SUBMAKE) all
-	$(Q)$(ENVIRONMENT) $(LUA) .ci/busted.lua $(BUSTED_ARGS) $(SPEC)
+	$(Q)$(ENVIRONMENT) .ci/specs $(LUA) $(SPEC) -- $(BUSTED_ARGS)
 
 # --- Check -------------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ sanitize: deps ## The specs under AddressSanitizer, LeakSanitizer and UBSan; SPE
 
 sanitized-specs:
 	$(Q)$(ENVIRONMENT) LUA='$(abspath $(OUT))/lua' \
-	  .ci/sanitized $(OUT)/lua .ci/busted.lua $(BUSTED_ARGS) $(SPEC)
+	  .ci/sanitized .ci/specs $(OUT)/lua $(SPEC) -- $(BUSTED_ARGS)
 
 fresh: ## On a bare Debian (root; SUITE=bookworm or trixie): make demo, make test
 	@.ci/fresh $(SUITE)
