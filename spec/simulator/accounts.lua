@@ -27,6 +27,9 @@ return {
     expires_at = 1577836800,    -- 2020-01-01T00:00:00Z
   },
 
+  -- What the service seals the tokens of its pages with, and signs the links to its reports.
+  sealing_key = "simulator/sealing/key/EXAMPLE",
+
   -- The roles that whoever has a key may assume, by their ARNs, and what else it takes.
   roles = {
     ["arn:aws:iam::123456789012:role/Provisioner"] = {},

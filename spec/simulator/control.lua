@@ -1,10 +1,13 @@
 -- The control interface: how a spec, or curl in a terminal, steers the simulator.
 --
 --   POST /tasks        add a task: the members of a description; with "plan" it goes on from its
---                      creationDate by itself. Answers {"taskId": ...}
+--                      creationDate by itself. Answers {"taskId": ...}. Or a list of tasks, of which one with
+--                      "count" stands for so many; answers {"taskIds": [...]} then, in their order
+--   POST /forget       forget all tasks
 --   POST /faults       queue a fault, or those of a list (faults.lua); their bodies are percent-encoded
 --   POST /settings     change settings (settings.lua);          GET /settings     show them
 --   POST /expire       let all the credentials that were issued so far expire now
+--   POST /expire-links let all the links to reports that were issued so far expire now
 --   GET /secrets       every secret key and token that was issued
 --   POST /clear        forget the journal and the faults;       GET /journal      show the journal
 --   POST /reset        the same, and all settings back to their defaults
@@ -16,6 +19,7 @@ local accounts = require "simulator.accounts"
 local faults = require "simulator.faults"
 local journal = require "simulator.journal"
 local keys = require "simulator.keys"
+local links = require "simulator.links"
 local settings = require "simulator.settings"
 local state = require "simulator.state"
 local tasks = require "simulator.tasks"
@@ -33,6 +37,41 @@ local function clear()
   return "{}"
 end
 
+-- Adds a task of the control interface, or as many as it stands for. Returns their taskIds, or nil and what is
+-- wrong.
+local function add_task(task)
+  local plan, count = task.plan, task.count
+  local problem = plan and settings.problem(plan)
+    or count and (type(count) ~= "number" or task.taskId) and "'count' must be a number, and goes with no taskId"
+  if problem then
+    return nil, problem
+  end
+  local ids = {}
+  for number = 1, count or 1 do
+    local members = {}
+    for name, value in pairs(task) do
+      members[name] = value
+    end
+    members.plan, members.count = nil, nil
+    ids[number] = tasks.add(members, plan, ngx.now())
+  end
+  return ids
+end
+
+local function add_tasks(list)
+  local all = {}
+  for _, task in ipairs(list) do
+    local ids, problem = add_task(task)
+    if not ids then
+      return nil, problem
+    end
+    for _, id in ipairs(ids) do
+      all[#all + 1] = id
+    end
+  end
+  return cjson.encode { taskIds = all }
+end
+
 -- Each returns the text of the answer, or nil and what is wrong with the request.
 local ROUTES = {
   ["GET /environment"] = environment,
@@ -41,14 +80,17 @@ local ROUTES = {
 
   ["GET /secrets"] = function() return cjson.encode(keys.secrets()) end,
 
-  ["POST /tasks"] = function(task)
-    local plan = task.plan
-    task.plan = nil
-    local problem = plan and settings.problem(plan)
-    if problem then
-      return nil, problem
+  ["POST /tasks"] = function(document)
+    if document[1] then
+      return add_tasks(document)
     end
-    return cjson.encode { taskId = tasks.add(task, plan, ngx.now()) }
+    local ids, problem = add_task(document)
+    return ids and cjson.encode { taskId = ids[1] }, problem
+  end,
+
+  ["POST /forget"] = function()
+    tasks.clear()
+    return "{}"
   end,
 
   ["POST /faults"] = function(document)
@@ -68,6 +110,11 @@ local ROUTES = {
 
   ["POST /expire"] = function()
     keys.expire()
+    return "{}"
+  end,
+
+  ["POST /expire-links"] = function()
+    links.expire()
     return "{}"
   end,
 

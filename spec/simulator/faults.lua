@@ -3,6 +3,7 @@
 --
 --   operation   only requests of this operation match, or of this service: "imds" stands for "imds.token"
 --               and the others of its kind; the names are those of the journal
+--   skip        how many requests that match pass unharmed first
 --   times       how many requests it hits
 --   when        "before" (default): on arrival, unsigned requests too;
 --               "after": when the signature was found good and the operation has been carried out
@@ -28,7 +29,9 @@ local M = {}
 
 local store = ngx.shared.faults
 
-local COMMON = { kind = "string", operation = "string", times = "number", when = "string", delay = "number" }
+local COMMON = {
+  kind = "string", operation = "string", skip = "number", times = "number", when = "string", delay = "number",
+}
 
 local KINDS = {
   delay = { seconds = "number" },
@@ -96,6 +99,7 @@ function M.add(fault)
     return nil, wrong
   end
   fault.times = fault.times or 1
+  fault.skip = fault.skip or 0
   fault.when = fault.when or "before"
   fault.headers = list_of_pairs(fault.headers)
   local queue = load()
@@ -104,23 +108,37 @@ function M.add(fault)
   return true
 end
 
--- The first fault for this moment and operation, or nil; it has one time less from now on.
+-- The first fault of a queue for this moment and operation, and its place; nil when there is none. Those
+-- that let the request pass have one to skip less from now on.
+local function first(queue, when, operation_name)
+  for index, fault in ipairs(queue) do
+    if fault.when == when and matches(fault, operation_name) then
+      if fault.skip < 1 then
+        return fault, index
+      end
+      fault.skip = fault.skip - 1
+    end
+  end
+end
+
+-- The fault for this moment and operation, or nil; it has one time less from now on.
 function M.take(when, operation_name)
   if not store:get("queue") then
     return nil
   end
   local queue = load()
-  for index, fault in ipairs(queue) do
-    if fault.when == when and matches(fault, operation_name) then
-      fault.times = fault.times - 1
-      if fault.times < 1 then
-        table.remove(queue, index)
-      end
-      save(queue)
-      fault.body = uri.decode(fault.body or "")
-      return fault
+  local fault, index = first(queue, when, operation_name)
+  if fault then
+    fault.times = fault.times - 1
+    if fault.times < 1 then
+      table.remove(queue, index)
     end
   end
+  save(queue)
+  if fault then
+    fault.body = uri.decode(fault.body or "")
+  end
+  return fault
 end
 
 function M.clear()

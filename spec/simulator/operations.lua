@@ -2,13 +2,16 @@
 -- operations/ and name it here.
 --
 -- An operation has name, method, path (a template, reference section 1) and run(call), where *call*
--- holds request, labels (decoded) and now. run returns the body of the answer as a table, or nil
--- with the code and message of a refusal.
+-- holds request, labels (decoded) and now. run returns the body of the answer as a table or as JSON, or
+-- nil with the code and message of a refusal.
 --
 -- The services that give credentials are in credentials/. Their paths and those of AWS IoT are all
 -- different, so that one endpoint serves for all of them. Each file returns a list of operations with
--- answer(call) instead of run: it sees for itself who calls, and returns a whole answer (answer.lua).
+-- answer(call) instead of run: it sees for itself who calls, and returns a whole answer (answer.lua). So
+-- does the storage of the reports, which has a prefix of the raw path, where nothing is decoded, instead of
+-- method and path.
 
+local storage = require "simulator.storage"
 local uri = require "simulator.uri"
 
 local M = {}
@@ -16,6 +19,9 @@ local M = {}
 local OPERATIONS = {
   require "simulator.operations.describe_thing_registration_task",
   require "simulator.operations.start_thing_registration_task",
+  require "simulator.operations.stop_thing_registration_task",
+  require "simulator.operations.list_thing_registration_tasks",
+  require "simulator.operations.list_thing_registration_task_reports",
 }
 
 for _, name in ipairs { "sts", "sso", "signin", "imds", "container", "device" } do
@@ -48,6 +54,9 @@ end
 
 -- The operation and its labels, or nil. *path* is the raw one.
 function M.find(method, path)
+  if path:sub(1, #storage.prefix) == storage.prefix then
+    return storage, {}
+  end
   local segments = uri.segments(path)
   for _, operation in ipairs(OPERATIONS) do
     if operation.method == method then

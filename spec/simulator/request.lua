@@ -1,5 +1,7 @@
 -- One request as it came over the wire: nothing decoded, nothing joined, nothing dropped.
 
+local uri = require "simulator.uri"
+
 local M = {}
 M.__index = M
 
@@ -23,11 +25,11 @@ function M.read(unreadable)
     body = ngx.req.get_body_data() or ""
   end
   local known, head = pcall(ngx.req.raw_header, true)
-  local uri = ngx.var.request_uri or ""
-  local path, query = uri:match("^([^?]*)%??(.*)$")
+  local target = ngx.var.request_uri or ""
+  local path, query = target:match("^([^?]*)%??(.*)$")
   return setmetatable({
     method = ngx.req.get_method(),
-    uri = uri,
+    uri = target,
     path = path,
     query = query,
     headers = known and head and parse_head(head) or {},
@@ -41,6 +43,17 @@ end
 -- The URL that it was sent to, without the query.
 function M:url()
   return (self.tls and "https://" or "http://") .. (self:header("host") or "") .. self.path
+end
+
+-- The parameters of the query, decoded; of a name that comes twice, the first. A plus sign is a space.
+function M:parameters()
+  local parameters = {}
+  for pair in self.query:gmatch("[^&]+") do
+    local name, value = pair:match("^([^=]*)=?(.*)$")
+    name, value = uri.decode((name:gsub("%+", " "))), uri.decode((value:gsub("%+", " ")))
+    parameters[name] = parameters[name] or value
+  end
+  return parameters
 end
 
 -- The value of a header, several of one name joined with a comma; nil when there is none.

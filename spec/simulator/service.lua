@@ -43,7 +43,8 @@ local REPLACE = {
   raw = function() return {} end,
   throttle = throttled,
   reply = function(fault)
-    return { status = fault.status or 200, headers = fault.headers, body = fault.body, filler = fault.body_bytes }
+    local stream = fault.body_bytes and answers.filler(fault.body_bytes)
+    return { status = fault.status or 200, headers = fault.headers, body = fault.body, stream = stream }
   end,
 }
 
@@ -59,7 +60,7 @@ local DELIVER = {
   raw = function(fault) answers.send_bytes(fault.body) end,
   truncate = function(fault, answer, now) answers.send_part(answer, now, fault.bytes) end,
   stall = function(fault, answer, now) answers.send_part(answer, now, fault.bytes, fault.seconds or 60) end,
-  drop = function(_, answer, now) answers.send_part(answer, now, #answer.body) end,
+  drop = function(_, answer, now) answers.send_part(answer, now, math.huge) end,
 }
 
 local function deliver(fault, answer, now)

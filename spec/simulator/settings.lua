@@ -10,6 +10,16 @@ local DEFAULTS = {
   seconds = 1,
   status = "Completed",
   message = "",
+  -- How long a task that is stopped stays Cancelling.
+  cancel_seconds = 0.3,
+  -- How many items a page has when the caller does not say.
+  page_size = 100,
+  -- How many links a report has, for how long these are good, how the report is encoded ("" or "gzip"), and
+  -- how its lines tell of errors (reports/errors.lua).
+  report_links = 1,
+  link_seconds = 3600,
+  report_encoding = "",
+  report_errors = "list",
   -- How long temporary credentials are good for when the caller does not say; below 0 they have expired.
   credential_seconds = 3600,
   -- For how long the service still takes them then, as it does while what renews them is out of order.
@@ -24,6 +34,11 @@ local DEFAULTS = {
   clock = 0,
   -- How many requests the journal holds before it forgets the oldest; 0 turns it off.
   journal_limit = 1000,
+}
+
+local CHOICES = {
+  report_encoding = { [""] = true, gzip = true },
+  report_errors = { list = true, text = true, response = true, plain = true, mixed = true },
 }
 
 local store = ngx.shared.settings
@@ -56,6 +71,8 @@ function M.problem(changes)
       return ("there is no setting '%s'"):format(name)
     elseif type(value) ~= type(DEFAULTS[name]) then
       return ("setting '%s' must be a %s"):format(name, type(DEFAULTS[name]))
+    elseif CHOICES[name] and not CHOICES[name][value] then
+      return ("setting '%s' cannot be \"%s\""):format(name, value)
     end
   end
 end

@@ -1,21 +1,22 @@
--- The thing-registration tasks. A task is kept as the members that never change and, unless it was
--- seeded with all of its members, a plan; what a description says of its progress is computed from
--- the plan and the clock when somebody asks.
+-- The thing-registration tasks. A task is kept as a record: the members that never change and, unless it
+-- was seeded with all of its members, a plan; what a description says of its progress is computed from the
+-- plan and the clock when somebody asks. Each has a number, by which lists are in order.
 
 local cjson = require "cjson.safe"
 local digest = require "simulator.digest"
+local progress = require "simulator.progress"
 local settings = require "simulator.settings"
 
 local M = {}
 
 local store = ngx.shared.tasks
+local index = ngx.shared.index -- the taskId of each number; "last", the last one; "running", a list
 
 local PLAN = { "things", "failures", "seconds", "status", "message" }
-local FAILED_MESSAGE = "Unable to read the input file: Access Denied"
 
 -- A plan with every member: the given ones, else those of the settings.
 local function complete(plan)
-  local whole = {}
+  local whole = { unreadable = plan.unreadable }
   for _, name in ipairs(PLAN) do
     whole[name] = plan[name]
     if whole[name] == nil then
@@ -25,60 +26,85 @@ local function complete(plan)
   return whole
 end
 
-local function milliseconds(seconds)
-  return math.floor(seconds * 1000 + 0.5) / 1000
+local function load(task_id)
+  local text = store:get(task_id)
+  return text and cjson.decode(text)
 end
 
--- Adds a task. *members* are the members of a description, *plan* (optional) how it will go on from
--- its creationDate. Returns the taskId.
+local function save(record)
+  assert(store:safe_set(record.members.taskId, cjson.encode(record)))
+end
+
+-- Adds a task, or puts it in the place of the one with its taskId. *members* are the members of a
+-- description, *plan* (optional) how it will go on from its creationDate. Returns the taskId.
 function M.add(members, plan, now)
   members.taskId = members.taskId or digest.uuid()
-  members.creationDate = members.creationDate or milliseconds(now)
-  if plan then
-    plan = complete(plan)
-  else
+  members.creationDate = members.creationDate or progress.milliseconds(now)
+  if not plan then
     members.lastModifiedDate = members.lastModifiedDate or members.creationDate
   end
-  assert(store:set(members.taskId, cjson.encode { members = members, plan = plan }))
+  local old = load(members.taskId)
+  local number = old and old.number or index:incr("last", 1, 0)
+  save { members = members, plan = plan and complete(plan), number = number }
+  assert(index:safe_set(number, members.taskId))
   return members.taskId
 end
 
--- reference 9.2: a task that fails as a whole does so half-way, and its percentage stays there. One that is
--- to be cancelled is told so half-way, and takes the other half for it.
-local function progress(description, plan, now)
-  local last_share = (plan.status == "Failed" or plan.status == "Cancelled") and 0.5 or 1
-  local ends_after = plan.seconds * (plan.status == "Failed" and 0.5 or 1)
-  local elapsed = math.max(0, now - description.creationDate)
-  local running = elapsed < ends_after
-  local share = running and math.min(elapsed / plan.seconds, last_share) or last_share
-  local processed = math.floor(plan.things * share)
-
-  description.failureCount = math.floor(plan.failures * share)
-  description.successCount = processed - description.failureCount
-  description.percentageProgress = math.floor(100 * share)
-  description.status = running and "InProgress" or plan.status
-  if running and plan.status == "Cancelled" and share == last_share then
-    description.status = "Cancelling"
+-- The record of a task at a time, or nil when there is no such task.
+function M.find(task_id, now)
+  local record = load(task_id)
+  if record then
+    progress.update(record, now)
   end
-  description.lastModifiedDate = milliseconds(running and now or description.creationDate + ends_after)
-  if not running and plan.message ~= "" then
-    description.message = plan.message
-  elseif not running and plan.status == "Failed" then
-    description.message = FAILED_MESSAGE
-  end
+  return record
 end
 
--- The description of a task at a time, or nil when there is no such task.
+-- The same as a description.
 function M.describe(task_id, now)
-  local record = store:get(task_id)
-  if not record then
-    return nil
+  local record = M.find(task_id, now)
+  return record and record.members
+end
+
+-- The taskIds from a number down, the newest first (nil: from the newest on), at most so many; and the
+-- number to go on from, nil at the end. What is added meanwhile gets higher numbers, and so moves nothing.
+function M.list(status, from, limit, now)
+  local ids = {}
+  for number = from or index:get("last") or 0, 1, -1 do
+    local task_id = index:get(number)
+    if task_id and (not status or M.describe(task_id, now).status == status) then
+      if #ids == limit then
+        return ids, number
+      end
+      ids[#ids + 1] = task_id
+    end
   end
-  record = cjson.decode(record)
-  if record.plan then
-    progress(record.members, record.plan, now)
+  return ids
+end
+
+-- Stops a task. Returns true, or nil with the code and message of the refusal.
+function M.stop(task_id, now)
+  local task = M.describe(task_id, now)
+  if not task then
+    return nil, "ResourceNotFoundException", ("Task %s does not exist."):format(task_id)
   end
-  return record.members
+  if task.status == "Cancelling" then
+    return true
+  elseif task.status ~= "InProgress" then
+    return nil, "InvalidRequestException", ("Task %s cannot be cancelled: it is %s."):format(
+      task_id, tostring(task.status))
+  end
+  local record = load(task_id)
+  record.stopped = { at = now, ends = now + settings.get("cancel_seconds") }
+  save(record)
+  return true
+end
+
+-- Forgets all tasks. No number is given twice: a token of a page may still be about.
+function M.clear()
+  local last = index:get("last")
+  store:flush_all()
+  index:flush_all()
+  index:set("last", last)
 end
 
 return M

@@ -10,10 +10,16 @@ local SHAPES = {
   RegistryS3KeyName = { min = 1, max = 1024, pattern = "^[a-zA-Z0-9!_.*'()+,/-]+$",
     written = "[a-zA-Z0-9!_.*'()-\\/]+" },
   RoleArn = { min = 20, max = 2048 },
+  NextToken = {},
+  RegistryMaxResults = { low = 1, high = 250 },
+  Status = { enum = { "InProgress", "Completed", "Failed", "Cancelled", "Cancelling" } },
+  ReportType = { enum = { "ERRORS", "RESULTS" } },
+  Parameter = { max = 2048 },
+  Value = { max = 4096 },
 }
 
 -- Characters, not bytes: lengths are counted in them. nil when the text is not UTF-8.
-local function characters(text)
+function M.characters(text)
   local count, at = 0, 1
   while at <= #text do
     local length = text:match("^[%z\1-\127]()", at) or text:match("^[\194-\223][\128-\191]()", at)
@@ -27,13 +33,38 @@ local function characters(text)
   return count
 end
 
+local function number_problem(shape, value)
+  local number = value:find("^%-?%d+$") and tonumber(value)
+  if not number then
+    return "Member must be an integer"
+  elseif number < shape.low then
+    return ("Member must have value greater than or equal to %d"):format(shape.low)
+  elseif number > shape.high then
+    return ("Member must have value less than or equal to %d"):format(shape.high)
+  end
+end
+
+local function enum_problem(shape, value)
+  for _, known in ipairs(shape.enum) do
+    if value == known then
+      return nil
+    end
+  end
+  return ("Member must satisfy enum value set: [%s]"):format(table.concat(shape.enum, ", "))
+end
+
+-- What is wrong with a value, or nil. A number comes as text.
 local function problem(shape, value)
   if value == nil then
     return "Member must not be null"
   elseif type(value) ~= "string" then
     return "Member must be a string"
+  elseif shape.low then
+    return number_problem(shape, value)
+  elseif shape.enum then
+    return enum_problem(shape, value)
   end
-  local length = characters(value)
+  local length = M.characters(value)
   if not length then
     return "Member must be valid UTF-8"
   elseif shape.max and length > shape.max then
@@ -45,13 +76,13 @@ local function problem(shape, value)
   end
 end
 
--- Checks *values* against *members*, a list of { name, shape name }, all of them required. Returns
--- true, or nil with the code and message of the refusal.
+-- Checks *values* against *members*, a list of { name, shape name, optional = }. Returns true, or nil with
+-- the code and message of the refusal.
 function M.check(values, members)
   local problems = {}
   for _, member in ipairs(members) do
     local name, shape = member[1], SHAPES[member[2]]
-    local text = problem(shape, values[name])
+    local text = (values[name] ~= nil or not member.optional) and problem(shape, values[name])
     if text then
       problems[#problems + 1] = ("Value at '%s' failed to satisfy constraint: %s"):format(name, text)
     end

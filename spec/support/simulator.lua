@@ -8,6 +8,19 @@
 --   sim:resume()
 --   sim:stop()
 --
+-- The life of tasks:
+--
+--   sim:seed { taskId = "t", plan = { things = 5000, failures = 3, seconds = 0 } }     a task that has ended
+--   sim:seed_many { { count = 9990, status = "Completed" }, { count = 10, plan = { seconds = 60 } } }
+--   sim:settings { report_links = 3, report_encoding = "gzip", link_seconds = 60 }     how reports are served
+--   sim:expire_links()
+--   sim:fault { kind = "reply", status = 500, operation = "ListThingRegistrationTasks", skip = 2 }
+--   sim:fault { kind = "truncate", operation = "report" }                              a download
+--   sim:forget()    -- all tasks
+--
+-- A task has as many RESULTS and ERRORS as its successCount and failureCount say: 700,000 things of the default
+-- template are 1.1 GB of RESULTS, which are made while they are sent.
+--
 -- What gives temporary credentials, which the service then accepts (spec/simulator/credentials/; what is
 -- accepted for what stands in spec/simulator/accounts.lua). All endpoints are URLs:
 --
@@ -202,6 +215,17 @@ function Simulator:seed(task)
   return self:call("/tasks", task or {}).taskId
 end
 
+---Add many tasks in one call: a list of what `seed` takes, where `count` makes one stand for so many. Returns
+---their taskIds in this order, which is the reverse of the one that they are listed in.
+function Simulator:seed_many(tasks)
+  return self:call("/tasks", tasks).taskIds
+end
+
+---Forget all tasks.
+function Simulator:forget()
+  self:call("/forget", {})
+end
+
 ---Queue a fault, or those of a list. `body` may hold any bytes.
 function Simulator:fault(fault)
   local list = {}
@@ -234,6 +258,11 @@ end
 ---Let all temporary credentials that were issued so far expire now.
 function Simulator:expire()
   self:call("/expire", {})
+end
+
+---Let all links to reports that were issued so far expire now.
+function Simulator:expire_links()
+  self:call("/expire-links", {})
 end
 
 ---Everything secret that the simulator knows or has issued: a list of texts.
