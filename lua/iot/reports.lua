@@ -20,12 +20,13 @@ local max_depth = 5 -- how deep a reason may lie
 local Record = {}
 Record.__index = Record
 
--- The first of these members that is of a type.
+-- The first of these members that is of a type, empty texts left out.
 local function member(content, wanted, ...)
   for i = 1, select("#", ...) do
     local value = type(content) == "table" and content[select(i, ...)]
-    if type(value) == wanted then return value end
+    if type(value) == wanted and value ~= "" then return value end
   end
+  return nil
 end
 
 local function response(record)
@@ -55,6 +56,7 @@ function reason_of(value, depth)
     local reason = reason_of(value[name], depth + 1)
     if reason then return reason end
   end
+  return nil
 end
 
 ---Why the thing was not registered.
