@@ -60,10 +60,14 @@ for name in pairs(client.lists) do
   end
 end
 
----Iterate over the records of a report on the default client; see `iot.Client`.
----@param params { taskId: string, reportType: "ERRORS"|"RESULTS"|string }
+---Iterate over the records of a report on the default client; see `iot.Client`. Raises the detail, too, when there is
+---no region.
+---@param params { taskId: string, reportType: iot.ReportType, maxResults: integer? }
 ---@param call iot.CallOptions?
 ---@return fun(): iot.ReportRecord?
+---@return nil
+---@return nil
+---@return table closing
 function iot.thing_registration_task_report(params, call)
   client.check_call("thing_registration_task_report", params, call, 2)
   return iterate("thing_registration_task_report", params, call)

@@ -99,6 +99,7 @@
 ---@field sleep fun(seconds: number): boolean?  false when an interrupt ended it early
 ---@field random fun(): number  from 0 up to, not including, 1
 ---@field request fun(request: table): table?, string?, table?  a plain HTTP exchange; see csrc/lua_http.c
+---@field download fun(request: table): iot.Download?, string?, table?  the same, its body in pieces
 ---@field run fun(arguments: string[], seconds: number): table?, string?, table?  a program; see csrc/lua_system.c
 ---@field serialize fun(owner: table, deadline: number?, fn: function, ...): ...  run fn(...) while no other does
 ---for this owner; who cannot begin before the deadline, of monotonic(), gets nil, a message and "Timeout"
@@ -147,6 +148,10 @@
 ---@field close fun(self: iot.Client)  release connections; later calls raise
 local Client = {}
 
+---Open: what is not known here, the service may say and understand.
+---@alias iot.TaskStatus "InProgress"|"Completed"|"Failed"|"Cancelled"|"Cancelling"|string
+---@alias iot.ReportType "ERRORS"|"RESULTS"|string
+
 ---@class iot.Task
 ---@field taskId string?
 ---@field creationDate number?  seconds since the epoch, fractions kept
@@ -155,7 +160,7 @@ local Client = {}
 ---@field inputFileBucket string?
 ---@field inputFileKey string?
 ---@field roleArn string?
----@field status "InProgress"|"Completed"|"Failed"|"Cancelled"|"Cancelling"|string|nil
+---@field status iot.TaskStatus?
 ---@field message string?
 ---@field successCount integer?
 ---@field failureCount integer?
@@ -176,6 +181,67 @@ function Client:describe_thing_registration_task(params, options) end
 ---@return string? message
 ---@return iot.Error? detail
 function Client:start_thing_registration_task(params, options) end
+
+---Stop a bulk registration task: it is `Cancelling` for a while. What it has registered stays.
+---@param params { taskId: string }
+---@param options iot.CallOptions?
+---@return table? stopped  an empty one
+---@return string? message
+---@return iot.Error? detail
+function Client:stop_thing_registration_task(params, options) end
+
+---List bulk registration tasks, a page of them; see `thing_registration_tasks`.
+---@param params { status: iot.TaskStatus?, maxResults: integer?, nextToken: string? }
+---@param options iot.CallOptions?
+---@return { taskIds: string[]?, nextToken: string? }? page
+---@return string? message
+---@return iot.Error? detail
+function Client:list_thing_registration_tasks(params, options) end
+
+---List the links to a report of a task, a page of them; see `thing_registration_task_report`. A link is
+---a secret, and expires.
+---@param params { taskId: string, reportType: iot.ReportType, maxResults: integer?, nextToken: string? }
+---@param options iot.CallOptions?
+---@return { resourceLinks: string[]?, reportType: iot.ReportType?, nextToken: string? }? page
+---@return string? message
+---@return iot.Error? detail
+function Client:list_thing_registration_task_reports(params, options) end
+
+---Register one thing, as a line of an input file would.
+---@param params { templateBody: string, parameters: table<string, string>? }
+---@param options iot.CallOptions?
+---@return { certificatePem: string?, resourceArns: table<string, string>? }? registered
+---@return string? message
+---@return iot.Error? detail
+function Client:register_thing(params, options) end
+
+---Iterate over the ids of bulk registration tasks, page by page. The iterator raises the detail of a call that
+---failed, an `iot.Error`; to call it again fetches that page again.
+---@param params { status: iot.TaskStatus?, maxResults: integer?, nextToken: string? }?
+---@param options iot.CallOptions?  for each call
+---@return fun(): string?
+function Client:thing_registration_tasks(params, options) end
+
+---Iterate over the links to a report of a task, likewise.
+---@param params { taskId: string, reportType: iot.ReportType, maxResults: integer?, nextToken: string? }
+---@param options iot.CallOptions?  for each call
+---@return fun(): string?
+function Client:thing_registration_task_report_links(params, options) end
+
+---Iterate over the records of a report of a task: its links are listed and downloaded, one after the other, while
+---the records are used. No more is held than a piece of a download and a line. A link that has expired meanwhile is
+---listed again, once.
+---
+---The iterator raises the detail of what failed, an `iot.Error`. To call it again tries once more what could not be
+---listed or opened; in the middle of a download it cannot go on.
+---@param params { taskId: string, reportType: iot.ReportType, maxResults: integer? }
+---@param options iot.CallOptions?  for each call; a download is bound by the client's connect_timeout and
+---read_timeout, and what opens it by the client's timeout
+---@return fun(): iot.ReportRecord?
+---@return nil
+---@return nil
+---@return table closing  for the generic `for` of Lua 5.4, which gives up the download when the loop is left
+function Client:thing_registration_task_report(params, options) end
 
 ---Wait until a bulk registration task has ended. A failure of kind "waiter" is one of the task or of
 ---time. What another attempt may cure is waited out.
@@ -213,6 +279,46 @@ function iot.describe_thing_registration_task(params, options) end
 ---@return string? message
 ---@return iot.Error? detail
 function iot.start_thing_registration_task(params, options) end
+
+---@param params { taskId: string }
+---@param options iot.CallOptions?
+---@return table? stopped
+---@return string? message
+---@return iot.Error? detail
+function iot.stop_thing_registration_task(params, options) end
+
+---@param params { status: iot.TaskStatus?, maxResults: integer?, nextToken: string? }
+---@param options iot.CallOptions?
+---@return { taskIds: string[]?, nextToken: string? }? page
+---@return string? message
+---@return iot.Error? detail
+function iot.list_thing_registration_tasks(params, options) end
+
+---@param params { taskId: string, reportType: iot.ReportType, maxResults: integer?, nextToken: string? }
+---@param options iot.CallOptions?
+---@return { resourceLinks: string[]?, reportType: iot.ReportType?, nextToken: string? }? page
+---@return string? message
+---@return iot.Error? detail
+function iot.list_thing_registration_task_reports(params, options) end
+
+---@param params { templateBody: string, parameters: table<string, string>? }
+---@param options iot.CallOptions?
+---@return { certificatePem: string?, resourceArns: table<string, string>? }? registered
+---@return string? message
+---@return iot.Error? detail
+function iot.register_thing(params, options) end
+
+---Raises the detail, too, when there is no region.
+---@param params { status: iot.TaskStatus?, maxResults: integer?, nextToken: string? }?
+---@param options iot.CallOptions?
+---@return fun(): string?
+function iot.thing_registration_tasks(params, options) end
+
+---Raises the detail, too, when there is no region.
+---@param params { taskId: string, reportType: iot.ReportType, maxResults: integer?, nextToken: string? }
+---@param options iot.CallOptions?
+---@return fun(): string?
+function iot.thing_registration_task_report_links(params, options) end
 
 ---A request to sign.
 ---@class iot.SignRequest

@@ -43,12 +43,25 @@ describe("the README", function()
     assert.matches("Completed\t2 failed\n1\tCompleted\n2\t[^\n]*ResourceNotFoundException", output)
   end)
 
+  it("prints what failed", function()
+    local failed = sim:seed { plan = { things = 5, failures = 2, seconds = 0 } }
+    local output = run(programs()[4])
+    local count = 0
+    for line in output:gmatch "[^\n]+" do
+      if line:sub(1, #failed) == failed then
+        assert.matches("^\tline %d+\t%a+Exception: ", line:sub(#failed + 1))
+        count = count + 1
+      end
+    end
+    assert.equal(2, count)
+  end)
+
   it("presigns a URL", function()
     assert.matches("^https://bucket%.s3%.amazonaws%.com/a%%20key%?.*&X%-Amz%-Signature=%x+\n$",
-      run(programs()[4]))
+      run(programs()[5]))
   end)
 
   it("has no other programs", function()
-    assert.equal(4, #programs())
+    assert.equal(5, #programs())
   end)
 end)
