@@ -27,6 +27,11 @@ struct iot_multi {
   struct list downloads; /* that someone waits for a piece of */
 };
 
+bool iot_job_is_download(const struct iot_job *job)
+{
+  return job->exchange && job->exchange->in_pieces;
+}
+
 void iot_job_free(struct iot_job *job)
 {
   if (!job)
@@ -141,7 +146,7 @@ enum iot_status iot_multi_start(struct iot_multi *multi, struct iot_http_exchang
   }
   job->exchange = exchange;
   job->operation = operation;
-  if (exchange->in_pieces)
+  if (iot_job_is_download(job))
     job->state = IOT_JOB_TOLD;
   status = iot_http_multi_add(multi->http, exchange, job, error);
   if (status != IOT_OK) {
@@ -183,15 +188,10 @@ static void become_ready(struct iot_multi *multi, struct iot_job *job)
   append(&multi->ready, job);
 }
 
-static bool is_download(const struct iot_job *job)
-{
-  return job->exchange && job->exchange->in_pieces;
-}
-
 /* What has ended. Who waits for a piece of a download is told; else it is noticed with the next read. */
 static void finish(struct iot_multi *multi, struct iot_job *job)
 {
-  if (!is_download(job)) {
+  if (!iot_job_is_download(job)) {
     become_ready(multi, job);
     return;
   }
@@ -306,7 +306,7 @@ static struct iot_job *take(struct iot_multi *multi, size_t slot)
     unlink_job(&multi->ready, job);
   else if (job->state == IOT_JOB_UNDER_WAY && job->program)
     unlink_job(&multi->programs, job);
-  else if (job->state == IOT_JOB_UNDER_WAY && is_download(job))
+  else if (job->state == IOT_JOB_UNDER_WAY && iot_job_is_download(job))
     unlink_job(&multi->downloads, job);
   multi->slots[slot - 1] = (struct slot){ NULL, multi->free };
   multi->free = slot;
@@ -317,7 +317,7 @@ struct iot_job *iot_multi_take(struct iot_multi *multi, size_t slot)
 {
   const struct iot_job *job = iot_multi_find(multi, slot);
 
-  if (!job || !(is_download(job) ? job->ended : job->state != IOT_JOB_UNDER_WAY))
+  if (!job || !(iot_job_is_download(job) ? job->ended : job->state != IOT_JOB_UNDER_WAY))
     return NULL;
   return take(multi, slot);
 }

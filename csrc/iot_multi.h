@@ -36,6 +36,9 @@ struct iot_job {
       *next; /* while it is ready, or a program that runs, or a download waited for */
 };
 
+/* Whether its reply comes in pieces: iot_multi_read. */
+bool iot_job_is_download(const struct iot_job *job);
+
 /* Give its exchange back, or end its program, and free it. NULL is accepted. */
 void iot_job_free(struct iot_job *job);
 

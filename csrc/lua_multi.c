@@ -244,12 +244,22 @@ static int finish(lua_State *L, struct multi *multi, size_t slot)
   return results;
 }
 
+/* The slot at index 2; one of a download is nobody's but its own. */
+static size_t check_slot(lua_State *L, const struct multi *multi)
+{
+  const size_t slot = (size_t)check_integer(L, 2, 0);
+  const struct iot_job *job = iot_multi_find(multi->jobs, slot);
+
+  luaL_argcheck(L, !job || !iot_job_is_download(job), 2, "a download has methods of its own");
+  return slot;
+}
+
 /* multi:finish(slot) -> what the blocking function returns; the slot is free then */
 static int multi_finish(lua_State *L)
 {
   struct multi *multi = check_multi(L);
 
-  return finish(L, multi, (size_t)check_integer(L, 2, 0));
+  return finish(L, multi, check_slot(L, multi));
 }
 
 /* multi:cancel(slot): ends what is there, whatever its state; the slot is free then */
@@ -257,7 +267,7 @@ static int multi_cancel(lua_State *L)
 {
   struct multi *multi = check_multi(L);
 
-  iot_multi_cancel(multi->jobs, (size_t)check_integer(L, 2, 0));
+  iot_multi_cancel(multi->jobs, check_slot(L, multi));
   return 0;
 }
 
