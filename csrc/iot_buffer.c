@@ -1,5 +1,6 @@
 #include "iot_buffer.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,12 +133,29 @@ size_t iot_view_utf8_character(struct iot_view v)
   return n;
 }
 
+/* How many bytes v starts with that are ASCII, counted in words: most of what is checked is nothing else. */
+static size_t ascii_words(struct iot_view v)
+{
+  uint64_t word;
+  size_t n = 0;
+
+  while (v.n - n >= sizeof word) {
+    memcpy(&word, v.p + n, sizeof word);
+    if (word & UINT64_C(0x8080808080808080))
+      break;
+    n += sizeof word;
+  }
+  return n;
+}
+
 bool iot_view_is_utf8(struct iot_view v)
 {
   size_t n;
 
   while (v.n) {
-    n = iot_view_utf8_character(v);
+    n = ascii_words(v);
+    if (n == 0)
+      n = iot_view_utf8_character(v);
     if (n == 0)
       return false;
     v.p += n;
