@@ -1,5 +1,6 @@
 #include "iot_terminal.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -27,15 +28,17 @@ bool iot_terminal_write(FILE *stream, struct iot_view text)
   const bool was_pending = is_pending(SIGPIPE);
   sigset_t pipe_only, before;
   bool written;
-  int number;
+  int number, reason;
 
   sigemptyset(&pipe_only);
   sigaddset(&pipe_only, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
   written = fwrite(text.p, 1, text.n, stream) == text.n && fflush(stream) == 0;
+  reason = errno;
   /* A write's own SIGPIPE goes to its thread, and waits there. */
   if (!was_pending && is_pending(SIGPIPE))
     sigwait(&pipe_only, &number);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = reason;
   return written;
 }

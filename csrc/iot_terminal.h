@@ -19,7 +19,7 @@ int iot_terminal_width(int descriptor);
 
 /*
  * Write `text` and flush. Unlike a plain write it does not end the process by SIGPIPE when the stream is a
- * pipe that nobody reads any more. Returns whether everything was written.
+ * pipe that nobody reads any more. Returns whether everything was written; where not, errno tells why.
  */
 bool iot_terminal_write(FILE *stream, struct iot_view text);
 

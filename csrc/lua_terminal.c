@@ -1,7 +1,9 @@
 /*
  * Lua files that someone looks at.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "iot_terminal.h"
 #include "lua_binding.h"
@@ -33,15 +35,20 @@ static int terminal_width(lua_State *L)
   return 1;
 }
 
-/* core.write_stream(file, text) -> whether all was written; false as well when it is no open Lua file */
+/* core.write_stream(file, text) -> true, when all was written | false, reason */
 static int write_stream(lua_State *L)
 {
   FILE *stream;
 
   luaL_checktype(L, 2, LUA_TSTRING);
   stream = open_stream(L, 1);
-  lua_pushboolean(L, stream && iot_terminal_write(stream, liot_view(L, 2)));
-  return 1;
+  if (stream && iot_terminal_write(stream, liot_view(L, 2))) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushboolean(L, 0);
+  lua_pushstring(L, stream ? strerror(errno) : "it is no open file");
+  return 2;
 }
 
 void liot_open_terminal(lua_State *L)

@@ -63,7 +63,7 @@ describe("the width of a terminal", function()
       core.client { endpoint = "http://127.0.0.1:1", region = "us-east-1" },
     } do
       assert.is_nil(core.terminal_width(value))
-      assert.is_false(core.write_stream(value, "text"))
+      assert.same({ false, "it is no open file" }, { core.write_stream(value, "text") })
     end
     assert.is_nil(core.terminal_width())
     assert.is_nil(core.terminal_width(nil, io.stdout))
@@ -98,8 +98,12 @@ describe("a text for whoever looks on", function()
 
   it("is not written where one cannot", function()
     local file = assert(io.open "README.md")
-    assert.is_false(core.write_stream(file, "text"))
+    assert.same({ false, "Bad file descriptor" }, { core.write_stream(file, "text") })
     file:close()
+    local full = io.open("/dev/full", "w")
+    if not full then return pending "there is no /dev/full" end -- Linux has it
+    assert.same({ false, "No space left on device" }, { core.write_stream(full, "text") })
+    pcall(full.close, full)
   end)
 
   -- A pipe whose reader has ended; what the program writes to `out` is what comes of it.
