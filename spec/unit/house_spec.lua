@@ -149,7 +149,12 @@ end
 
 local function complete_rockspec(list)
   local complaints, listed, present = {}, {}, {}
-  for name, module in pairs(rockspec_of(list).build.modules) do
+  local build = rockspec_of(list).build
+  for name, path in pairs(build.install and build.install.bin or {}) do
+    listed[path] = true
+    if path ~= "lua/" .. name then complaints[#complaints + 1] = name .. " is not the name of " .. path end
+  end
+  for name, module in pairs(build.modules) do
     if type(module) == "string" then
       listed[module] = true
       if name ~= module_name(module) then complaints[#complaints + 1] = name .. " is not the name of " .. module end
@@ -158,7 +163,7 @@ local function complete_rockspec(list)
     end
   end
   for _, file in ipairs(list) do
-    if file.path:match "^csrc/.*%.c$" or file.path:match "^lua/.*%.lua$" then
+    if file.path:match "^csrc/.*%.c$" or file.path:match "^lua/" then
       present[file.path] = true
       if not listed[file.path] then complaints[#complaints + 1] = "the rockspec lacks " .. file.path end
     end
@@ -248,6 +253,7 @@ local rules = {
   } },
   { "the rockspec lists every source and module", complete_rockspec, {
     { "the rockspec lacks csrc/iot_uri.c", good_rockspec, good_core, good_init, file "csrc/iot_uri.c" },
+    { "the rockspec lacks lua/iot-tasks", good_rockspec, good_core, good_init, file "lua/iot-tasks" },
     { "the rockspec lacks lua/iot/retry.lua", good_rockspec, good_core, good_init, file "lua/iot/retry.lua" },
     { "the rockspec lists csrc/lua_iot.c, which is absent", good_rockspec, good_init },
     { "iot.pages is not the name of lua/iot/runtime/pages.lua", file(rockspec_path,
@@ -264,12 +270,14 @@ local rules = {
 }
 
 describe("the house", function()
-  local tree = read_all(lines_of "find csrc lua -type f -name '*.[ch]' -o -type f -name '*.lua' | LC_ALL=C sort")
+  local tree = read_all(lines_of [[
+    find csrc lua -type f '(' -name '*.[ch]' -o -name '*.lua' -o -path 'lua/iot-*' ')' | LC_ALL=C sort]])
   tree[#tree + 1] = file(rockspec_path, assert(files.read(rockspec_path)))
 
   it("has sources to look at", function()
     assert.is_truthy(text_of(tree, "csrc/iot_crypto.c"))
     assert.is_truthy(text_of(tree, "lua/iot/init.lua"))
+    assert.is_truthy(text_of(tree, "lua/iot-tasks"))
   end)
 
   for _, rule in ipairs(rules) do
