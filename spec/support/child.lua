@@ -20,14 +20,13 @@ local function interpreter()
   return rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match "%d%.%d"
 end
 
---- Run a program with these variables and none else, signals at their defaults.
----@param program string  Lua source
+--- Run a program in a file with these variables and none else, signals at their defaults.
+---@param path string
+---@param arguments string[]
 ---@param variables? table<string, string>
----@param options? { timeout: number? }
+---@param options? { timeout: number?, input: string? }
 ---@return spec.command.result
-function M.run(program, variables, options)
-  local path = files.temporary()
-  files.write(path, program)
+function M.run_file(path, arguments, variables, options)
   local words = { "env", "--default-signal", "-i" }
   for _, name in ipairs(KEPT) do
     local value = getenv(name)
@@ -36,7 +35,19 @@ function M.run(program, variables, options)
   for name, value in pairs(variables or {}) do words[#words + 1] = name .. "=" .. value end
   words[#words + 1] = interpreter()
   words[#words + 1] = path
-  local result = command.run(words, options)
+  for _, argument in ipairs(arguments) do words[#words + 1] = argument end
+  return command.run(words, options)
+end
+
+--- The same, for a program as a text.
+---@param program string  Lua source
+---@param variables? table<string, string>
+---@param options? { timeout: number? }
+---@return spec.command.result
+function M.run(program, variables, options)
+  local path = files.temporary()
+  files.write(path, program)
+  local result = M.run_file(path, {}, variables, options)
   os.remove(path)
   return result
 end

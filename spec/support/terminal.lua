@@ -20,6 +20,7 @@ end
 ---@class spec.terminal.job
 ---@field columns integer?  of its terminal; none: its output goes to a file
 ---@field command string  of the shell, in which $LUA is the interpreter
+---@field interrupt string?  a fixed text: someone presses Ctrl-C once it stands on the terminal
 
 ---@class spec.terminal.outcome
 ---@field code integer  the exit status
@@ -30,6 +31,10 @@ local function job_lines(job, path)
   if job.columns then
     command = ("stty rows 24 cols %d && %s"):format(job.columns, command)
     command = ("script -q -e -E never -c '%s' /dev/null"):format((command:gsub("'", [['\'']])))
+  end
+  if job.interrupt then
+    command = ([[{ until grep -qF '%s' '%s'; do sleep 0.05; done; printf '\003'; } | %s]]):format(
+      job.interrupt, path, command)
   end
   return ("({ %s; } >'%s' 2>&1; echo $? >'%s.code') &\n"):format(command, path, path)
 end
