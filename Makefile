@@ -4,7 +4,7 @@
 #   LUA        interpreter to build for: lua5.1 lua5.2 lua5.3 lua5.4 luajit, or a path
 #   LUA_CFLAGS where that Lua's headers are, when pkg-config does not know
 #   CFLAGS LDFLAGS CPPFLAGS   appended to the project's own
-#   PREFIX DESTDIR INST_LIBDIR INST_LUADIR   where `make install` puts things
+#   PREFIX DESTDIR INST_LIBDIR INST_LUADIR INST_BINDIR   where `make install` puts things
 #   SPEC       specs to run instead of all;  BUSTED_ARGS  further options for busted
 #   WERROR=1   warnings are errors (the rule when CI is set);  V=1  show the commands
 
@@ -64,6 +64,7 @@ MODULES := $(shell find lua -name '*.lua' 2>/dev/null | LC_ALL=C sort)
 
 INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+INST_BINDIR ?= $(PREFIX)/bin
 
 # Whatever follows `deps` runs in a sub-make, which finds the flags of what was just installed.
 # They build on all processors, unless the user's own -j says otherwise; the + in front of each
@@ -170,13 +171,23 @@ fresh: ## On a bare Debian (root; SUITE=bookworm or trixie): make demo, make tes
 
 # --- Install -----------------------------------------------------------------------------------
 
-install: all ## Install to PREFIX (/usr/local) for LUA
-	@echo "  installing to $(DESTDIR)$(INST_LIBDIR)/iot and $(DESTDIR)$(INST_LUADIR)/iot"
+# The installed command runs with the Lua that it was installed for, and finds the library wherever PREFIX
+# is: a Lua looks into few places by itself.
+INTERPRETER = $(if $(findstring /,$(LUA)),$(abspath $(LUA)),/usr/bin/env $(LUA))
+COMMAND     = $(DESTDIR)$(INST_BINDIR)/iot-tasks
+
+install: all ## Install library and command to PREFIX (/usr/local) for LUA
+	@echo "  installing to $(DESTDIR)$(INST_LIBDIR)/iot, $(DESTDIR)$(INST_LUADIR)/iot and $(COMMAND)"
 	$(Q)mkdir -p '$(DESTDIR)$(INST_LIBDIR)/iot'
 	$(Q)install -m 755 $(CORE) '$(DESTDIR)$(INST_LIBDIR)/iot/core.so'
 	$(Q)for module in $(MODULES:lua/%=%); do \
 	  mkdir -p "$$(dirname '$(DESTDIR)$(INST_LUADIR)'/$$module)" && \
 	  install -m 644 lua/$$module '$(DESTDIR)$(INST_LUADIR)'/$$module || exit; done
+	$(Q)mkdir -p '$(DESTDIR)$(INST_BINDIR)'
+	$(Q){ printf '%s\n' '#!$(INTERPRETER)' \
+	    'package.path = [[$(INST_LUADIR)/?.lua;$(INST_LUADIR)/?/init.lua;]] .. package.path' \
+	    'package.cpath = [[$(INST_LIBDIR)/?.so;]] .. package.cpath' && sed 1d lua/iot-tasks; } >'$(COMMAND)'
+	$(Q)chmod 755 '$(COMMAND)'
 
 clean: ## Remove everything built
 	rm -rf $(BUILD) csrc/*.o # the latter are LuaRocks'
