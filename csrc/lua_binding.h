@@ -15,6 +15,7 @@ void liot_open_http(lua_State *L);
 void liot_open_process(lua_State *L);
 void liot_open_system(lua_State *L);
 void liot_open_terminal(lua_State *L);
+void liot_open_name_set(lua_State *L);
 
 /* The module; see lua_iot.c. */
 int luaopen_iot_core(lua_State *L);

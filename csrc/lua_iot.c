@@ -30,6 +30,7 @@ EXPORT int luaopen_iot_core(lua_State *L)
   liot_open_process(L);
   liot_open_system(L);
   liot_open_terminal(L);
+  liot_open_name_set(L);
   lua_pushliteral(L, VERSION);
   lua_setfield(L, -2, "version");
   return 1;
