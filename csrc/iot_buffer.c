@@ -164,6 +164,26 @@ bool iot_view_is_utf8(struct iot_view v)
   return true;
 }
 
+bool iot_view_has_raw_control(struct iot_view v)
+{
+  bool in_string = false;
+  size_t i;
+
+  for (i = 0; i < v.n && (unsigned char)v.p[i] >= ' '; i++)
+    ;
+  if (i == v.n)
+    return false; /* most are so, and this is quick */
+  for (i = 0; i < v.n; i++) {
+    if (v.p[i] == '\0' || (in_string && (unsigned char)v.p[i] < ' '))
+      return true;
+    if (v.p[i] == '"')
+      in_string = !in_string;
+    else if (in_string && v.p[i] == '\\')
+      i++;
+  }
+  return false;
+}
+
 char iot_lower(char c)
 {
   return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;

@@ -58,6 +58,10 @@ size_t iot_view_utf8_character(struct iot_view v);
 /* Whether v is well-formed UTF-8 throughout. */
 bool iot_view_is_utf8(struct iot_view v);
 
+/* Whether v, well-formed JSON otherwise, holds a control character within a string, or a NUL anywhere: RFC 8259 allows
+   neither, but not every parser minds. */
+bool iot_view_has_raw_control(struct iot_view v);
+
 /* ASCII only, whatever the locale. */
 char iot_lower(char c);
 char iot_upper(char c);

@@ -151,6 +151,7 @@ void liot_open_client(lua_State *L, int codec)
   static const luaL_Reg functions[] = { { "client", client_new }, { NULL, NULL } };
   static const luaL_Reg json[] = {
     { "decode_json", liot_decode_json },
+    { "decode_value", liot_decode_value },
     { "encode_json", liot_encode_json },
     { NULL, NULL },
   };

@@ -161,6 +161,25 @@ int liot_decode_json(lua_State *L)
   return 2;
 }
 
+int liot_decode_value(lua_State *L)
+{
+  struct iot_error error;
+  struct iot_view text;
+
+  luaL_checktype(L, 1, LUA_TSTRING);
+  lua_settop(L, 1);
+  text = liot_view(L, 1);
+  if (!iot_view_is_utf8(text))
+    iot_fail(&error, IOT_ERESPONSE, "it is not valid UTF-8");
+  else if (iot_view_has_raw_control(text))
+    iot_fail(&error, IOT_ERESPONSE, "a control character is not escaped");
+  else if (run_codec(L, lua_upvalueindex(1), DECODE, &error))
+    return 1;
+  lua_pushnil(L);
+  lua_pushstring(L, error.message);
+  return 2;
+}
+
 int liot_encode_json(lua_State *L)
 {
   struct iot_error error;

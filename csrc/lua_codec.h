@@ -15,9 +15,12 @@ void liot_push_codec(lua_State *L);
 /*
  * Lua functions, with the codec as their upvalue:
  *   decode_json(text)   the object that a text holds, nulls left out and integers as such | nil, message
+ *   decode_value(text)  what a JSON text of any kind stands for, as lua-cjson has it: nulls, which are a light
+ *                       userdata, and floats stay | nil, message
  *   encode_json(table)  its JSON text | nil, message
  */
 int liot_decode_json(lua_State *L);
+int liot_decode_value(lua_State *L);
 int liot_encode_json(lua_State *L);
 
 /* Replace the value on top of the stack by its JSON text; false, with the reason in `error` and nil on the

@@ -220,6 +220,14 @@ static int percent_encode(lua_State *L)
   return 1;
 }
 
+/* core.is_utf8(text) -> whether it is well-formed UTF-8 throughout */
+static int is_utf8(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TSTRING);
+  lua_pushboolean(L, iot_view_is_utf8(liot_view(L, 1)));
+  return 1;
+}
+
 /* core.system() -> { name, release, machine, libcurl } */
 static int system_facts(lua_State *L)
 {
@@ -267,6 +275,7 @@ void liot_open_system(lua_State *L)
     { "read_file", read_file },
     { "replace_file", replace_file },
     { "percent_encode", percent_encode },
+    { "is_utf8", is_utf8 },
     { "system", system_facts },
     { "status_names", status_names },
     { NULL, NULL },
