@@ -97,6 +97,21 @@ function iot.retry(fn, given)
   return select(1, require("iot.retry").call(fn, given, 2)) -- no tail call: the level counts this function
 end
 
+---Check a provisioning template, and the input for it, before a task is started with them: what would
+---fail. Nothing is sent (reference 9.3).
+---@param template string  JSON
+---@param lines string|file*|(fun(): string?, string?)|nil  the input: its text; the name of a file, when the string
+---is of one line that does not begin as JSON; an open file, or what else has a method `read`; a function that gives
+---a line per call, and nil, with a message when that is not the end. Nil: the template alone
+---@param given iot.CheckOptions?
+---@return iot.CheckResult? result
+---@return string? message  when the input cannot be read
+---@return iot.Error? detail
+function iot.check_provisioning(template, lines, given)
+  local result, message, detail = require("iot.provisioning.check").run(template, lines, given, 2)
+  return result, message, detail
+end
+
 ---Call a function for each item of a list, for many at a time: calls and waits of this library inside
 ---it let the others go on. Within another `iot.map` it works, too. In Lua 5.1 nothing inside may wait
 ---across a pcall, in 5.1 and 5.2 neither in a comparison of a sort and the like: that is an error;

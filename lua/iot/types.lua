@@ -262,6 +262,27 @@ function Client:wait_for_thing_registration_task(params, options) end
 ---@field error any  the value that it raised
 ---@field traceback string?
 
+---Options of `iot.check_provisioning`.
+---@class iot.CheckOptions
+---@field max_problems integer?  how many are kept for the result, from 0; 1000
+---@field on_problem fun(problem: iot.Problem)?  sees every problem when it is found
+
+---@class iot.CheckResult
+---@field ok boolean  there is no problem
+---@field lines integer  how many the input has
+---@field failed_lines integer  how many of them have a problem
+---@field problem_count integer  of template and input
+---@field problems iot.Problem[]  the first of them
+
+---What is wrong with a template or an input.
+---@class iot.Problem
+---@field where "template"|"input"
+---@field line integer?  of the input, from 1
+---@field code string  one of `iot.provisioning.problems`.codes
+---@field resource string?  the logical name of the template's resource
+---@field parameter string?
+---@field message string  one line that can be shown alone
+
 ---The same on the default client, which is made on first use from the environment.
 ---@class iot
 local iot = {}
