@@ -72,7 +72,7 @@ static enum iot_status reserve(struct iot_name_set *set)
   slots = calloc(capacity, sizeof *slots);
   if (!slots)
     return IOT_ENOMEM;
-  for (i = 0; i < set->capacity; i++)
+  for (i = 0; set->slots && i < set->capacity; i++)
     if (set->slots[i].line)
       *find(slots, capacity, set->slots[i].fingerprint) = set->slots[i];
   free(set->slots);
