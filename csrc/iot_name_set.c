@@ -65,7 +65,7 @@ static enum iot_status reserve(struct iot_name_set *set)
   struct iot_name_slot *slots;
   size_t i;
 
-  if (set->count < set->capacity / 4 * 3)
+  if (set->slots && set->count < set->capacity / 4 * 3)
     return IOT_OK;
   if (set->capacity > (size_t)-1 / 2 / sizeof *slots)
     return IOT_ENOMEM;
