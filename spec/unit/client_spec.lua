@@ -572,6 +572,7 @@ describe("the module", function()
   for _, name in ipairs {
     "new", "sign", "presign", "retry", "map", "progress", "wait_for_thing_registration_task",
     "thing_registration_tasks", "thing_registration_task_report_links", "thing_registration_task_report",
+    "check_provisioning",
   } do
     SURFACE[name] = "function"
   end

@@ -51,6 +51,8 @@ local GOOD = {
   { "a name that is joined", resource '"ThingName":{"Fn::Join":["-",["a",{"Ref":"Name"}]]}' },
   { "a function that nobody knows", resource '"ThingName":{"Fn::Sub":"${Name}"}' },
   { "a Ref far down", resource('"a":' .. ('{"a":['):rep(400) .. '{"Ref":"Name"}' .. ("]}"):rep(400)) },
+  { "a Ref to a resource", of(NAME, THING .. ',"p":{"Type":"AWS::IoT::Policy","Properties":'
+    .. '{"PolicyName":{"Ref":"thing"}}}') },
   { "the greatest length", (of(NAME, THING):gsub("}$", ',"Description":"%%s"}'):gsub("%%s", function()
     return ("\195\188"):rep(10240 - #of(NAME, THING) - #',"Description":""')
   end)) },
@@ -133,10 +135,6 @@ local BAD = {
   { "with a Ref to nothing", resource '"ThingName":{"Ref":"Nmae"}', {
     { "UndeclaredReference", "the resource r refers to Nmae, which is not declared as a parameter", resource = "r",
       parameter = "Nmae" } } },
-  { "with a Ref to a resource", of(NAME, THING .. ',"p":{"Type":"AWS::IoT::Policy","Properties":'
-    .. '{"PolicyName":{"Ref":"thing"}}}'), {
-    { "UndeclaredReference", "the resource p refers to thing, which is a resource and not declared as a parameter",
-      resource = "p", parameter = "thing" } } },
   { "with a Ref far down to nothing", resource('"a":' .. ('{"a":['):rep(400) .. '{"Ref":"b"}' .. ("]}"):rep(400)), {
     { "UndeclaredReference", "the resource r refers to b, which is not declared as a parameter", resource = "r",
       parameter = "b" } } },

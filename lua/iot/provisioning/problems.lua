@@ -30,7 +30,7 @@ problems.codes = {
   UnknownResourceType = code("template", "a resource whose Type is no thing, certificate or policy of AWS IoT"),
   InvalidOverride = code("template", "an override setting with a value that there is not"),
   InvalidReference = code("template", "a Ref that is no string"),
-  UndeclaredReference = code("template", "a Ref to what is not declared as a parameter"),
+  UndeclaredReference = code("template", "a Ref to what is neither declared as a parameter nor a resource"),
   InvalidCertificateSource = code("template",
     "not exactly one of CertificateSigningRequest, CertificateId and CertificatePem"),
   InvalidPolicySource = code("template", "not exactly one of PolicyName and PolicyDocument"),

@@ -82,10 +82,10 @@ local function check_references(report, subject, state, properties)
   end
   for _, name in ipairs(document.sorted_names(found.names)) do
     state.used[name] = true
-    if state.declared and not state.declared[name] then
-      report:add("UndeclaredReference", { resource = subject.resource, parameter = name }, state.resources[name]
-        and "the resource %s refers to %s, which is a resource and not declared as a parameter"
-        or "the resource %s refers to %s, which is not declared as a parameter", subject.resource, name)
+    -- AWS's manual says of resources that they can be referred to, though not what that gives.
+    if state.declared and not state.declared[name] and not state.resources[name] then
+      report:add("UndeclaredReference", { resource = subject.resource, parameter = name },
+        "the resource %s refers to %s, which is not declared as a parameter", subject.resource, name)
     end
   end
 end
