@@ -19,7 +19,7 @@ describe("many exchanges at once", function()
   local sim, raw, rig
 
   setup(function()
-    sim = simulator.start()
+    sim = simulator.start { concurrent_tasks = 1000 }
     raw = raw_server.start(sim)
     rig = multi_rig.new(sim)
   end)

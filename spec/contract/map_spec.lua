@@ -111,7 +111,7 @@ describe("iot.map", function()
 
   -- Start so many tasks that take these seconds each; returns a list of their ids.
   local function start_tasks(client, count, seconds)
-    sim:settings { things = 10 * seconds, failures = seconds, seconds = seconds }
+    sim:settings { things = 10 * seconds, failures = seconds, seconds = seconds, concurrent_tasks = 1000 }
     local results = iot.map(range(count), function()
       local task = assert(client:start_thing_registration_task {
         templateBody = "{}", inputFileBucket = "bucket", inputFileKey = "key",
@@ -389,6 +389,7 @@ describe("iot.map", function()
   end)
 
   it("lets calls run out of time beside those that do not", function()
+    sim:settings { concurrent_tasks = 1000 }
     sim:fault { kind = "delay", seconds = 60, operation = DESCRIBE, times = 1000 }
     local client = new_client { retry = { max_attempts = 1 } }
     local started = core.monotonic()

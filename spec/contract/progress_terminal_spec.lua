@@ -21,7 +21,7 @@ describe("the example that waits", function()
   -- All at once: each takes as long as its task.
   setup(function()
     if simulator.missing() or terminal.missing() then return end
-    sim = simulator.start { things = 250, failures = 4, seconds = SECONDS }
+    sim = simulator.start { things = 250, failures = 4, seconds = SECONDS, concurrent_tasks = 10 }
     local variables, output = sim:environment(), files.temporary()
     variables.TERM = "xterm"
     local jobs = { { columns = 100, command = EXAMPLE }, { command = EXAMPLE .. " >" .. output } }

@@ -199,7 +199,7 @@ describe("retries", function()
   local runtime, events, open
 
   setup(function()
-    sim = simulator.start()
+    sim = simulator.start { concurrent_tasks = 1000 }
     sim:seed { taskId = "task", status = "InProgress" }
   end)
   teardown(function() sim:stop() end)

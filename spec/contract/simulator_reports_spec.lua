@@ -223,7 +223,7 @@ describe("the simulator's reports", function()
     local link = links_of(calls.escape(id))[1]
     assert.equal(sim.endpoint .. "/reports-bucket//", link:match "^https://[^/]+/[^/]+//")
     local path, query = link:match "^https://[^/]+([^?]*)%?(.*)$"
-    for _, part in ipairs { "//", "%2f", "%2F", "/%2E%2E/", "+", "%2B", "~", "'", "(", "*", "!" } do
+    for _, part in ipairs { "//", "%2f", "%2F", "%2F%2E%2E%2f", "+", "%2B", "~", "'", "(", "*", "!" } do
       assert.is_truthy(path:find(part, 1, true), part)
     end
     for _, part in ipairs { "X-Amz-Algorithm=AWS4-HMAC-SHA256&", "&X-Amz-Credential=", "&X-Amz-Expires=3600&",
@@ -234,12 +234,19 @@ describe("the simulator's reports", function()
     assert.matches("&X%-Amz%-Signature=" .. ("%x"):rep(64) .. "$", query)
     assert.equal(200, fetch(link).status)
     assert.not_equal(link, links_of(calls.escape(id))[1])
+    sim:settings { link_dots = true }
+    link = links_of(calls.escape(id))[1]
+    assert.is_truthy(link:find("/%2E%2E/", 1, true))
+    assert.equal(200, fetch(link).status)
+    assert_kind(MISMATCH, fetch((link:gsub("/%%2E%%2E/", "/%%2e%%2e/"))))
+    assert_kind(MISMATCH, fetch((link:gsub("/[^/]*/%%2E%%2E/", "/"))))
   end)
 
   it("are refused when a byte is not the one that was signed", function()
     local link = links_of(seed(3, 0))[1]
     local changes = {
-      { "%2f", "%2F" }, { "%2f", "/" }, { "//", "/", 9 }, { "/%2E%2E/", "/%2e%2e/" }, { "+", "%2B" }, { "+", "%20" },
+      { "%2f", "%2F" }, { "%2f", "/" }, { "//", "/", 9 }, { "%2E%2E", ".." },
+      { "%2E%2E", "%2e%2e" }, { "+", "%2B" }, { "+", "%20" },
       { "%2B", "+" }, { "~", "%7E" }, { "%7e", "~" }, { "'", "%27" }, { "*", "%2A" }, { "&versionId=&", "&versionId&" },
       { "&&", "&" }, { "&x-id", "" }, { "X-Amz-Expires=3600", "X-Amz-Expires=7200" }, { "1-3.json", "1-2.json" },
       { "Signature=", "Signature=0" },

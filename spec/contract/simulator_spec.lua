@@ -35,7 +35,7 @@ describe("the simulator", function()
 
   local sim
 
-  setup(function() sim = simulator.start() end)
+  setup(function() sim = simulator.start { concurrent_tasks = 1000 } end)
   teardown(function() sim:stop() end)
   before_each(function() sim:clear() end)
 

@@ -1,5 +1,4 @@
 -- How the simulator stops tasks and lets one run at a time.
-local core = require "iot.core"
 local service_calls = require "spec.support.service_calls"
 local simulator = require "spec.support.simulator"
 
@@ -36,7 +35,7 @@ describe("the simulator's tasks", function()
   -- Stopping ---------------------------------------------------------------------------------
 
   it("are cancelled, which takes its time, and stand where they stood", function()
-    sim:settings { cancel_seconds = 0.25 }
+    sim:settings { cancel_seconds = 100 }
     local id = sim:seed { creationDate = os.time() - 50, plan = { things = 1000, failures = 100, seconds = 100 } }
     local answer = stop_task(id)
     assert.same({ 200, "{}" }, { answer.status, answer.body })
@@ -44,19 +43,17 @@ describe("the simulator's tasks", function()
     local stopping = describe_task(id)
     assert.equal("Cancelling", stopping.status)
     assert.is_true(stopping.successCount > 440 and stopping.failureCount > 48 and stopping.percentageProgress < 60)
-    local stopped
-    for _ = 1, 100 do
-      stopped = describe_task(id)
-      if stopped.status ~= "Cancelling" then break end
-      core.sleep(0.02)
-    end
+    sim:settings { clock = 50 }
+    assert.equal("Cancelling", describe_task(id).status)
+    sim:settings { clock = 101 }
+    local stopped = describe_task(id)
     assert.equal("Cancelled", stopped.status)
     for _, name in ipairs { "successCount", "failureCount", "percentageProgress" } do
       assert.equal(stopping[name], stopped[name])
     end
     assert.is_nil(stopped.message)
     local took = stopped.lastModifiedDate - stopping.lastModifiedDate
-    assert.is_true(took > 0 and took < 0.26, took)
+    assert.is_true(took > 90 and took <= 100, took)
   end)
 
   it("are stopped once more while they are being cancelled", function()
@@ -107,5 +104,46 @@ describe("the simulator's tasks", function()
     for index = 1, 5 do statuses[index] = calls.get(TASKS .. "/t").status end
     assert.same({ 200, 200, 503, 503, 200 }, statuses)
     assert.same({ 400, 500, 400 }, { stop_task("t").status, stop_task("t").status, stop_task("t").status })
+  end)
+
+  -- One at a time ----------------------------------------------------------------------------
+
+  local START = { templateBody = "{}", inputFileBucket = "factory", inputFileKey = "batch.json",
+    roleArn = "arn:aws:iam::123456789012:role/x" }
+
+  local function start_task()
+    local answer = calls.post(TASKS, START)
+    return answer.document.taskId, answer
+  end
+
+  it("are started one at a time", function()
+    sim:settings { seconds = 1000, cancel_seconds = 100 }
+    sim:seed_many { { count = 3, plan = { seconds = 100 } } } -- which do not count
+    local first = start_task()
+    local _, refused = start_task()
+    assert_refused(400, "InvalidRequestException", "^Task " .. first:gsub("%-", "%%-") .. " has not ended yet", refused)
+    stop_task(first)
+    _, refused = start_task()
+    assert_refused(400, "InvalidRequestException", "^Task " .. first:gsub("%-", "%%-") .. " has not ended yet", refused)
+    sim:settings { clock = 101 }
+    assert.is_string((start_task()))
+    assert.equal("Cancelled", describe_task(first).status)
+  end)
+
+  it("are refused for what is wrong with them before it is looked who runs", function()
+    sim:settings { seconds = 100 }
+    start_task()
+    assert_refused(400, "InvalidRequestException", "validation error", calls.post(TASKS, { templateBody = "{}" }))
+  end)
+
+  it("are started as many at a time as a setting says", function()
+    sim:settings { seconds = 100, concurrent_tasks = 3 }
+    for _ = 1, 3 do assert.is_string((start_task())) end
+    assert.is_nil((start_task()))
+    sim:settings { concurrent_tasks = 4, seconds = 0 }
+    for _ = 1, 5 do assert.is_string((start_task())) end
+    sim:forget()
+    sim:settings { concurrent_tasks = 1 }
+    assert.is_string((start_task()))
   end)
 end)

@@ -20,6 +20,7 @@ local STATUS = {
   ExpiredTokenException = 403,
   ResourceNotFoundException = 404,
   ConflictingResourceUpdateException = 409,
+  ResourceRegistrationFailureException = 400,
   TooManyRequestsException = 429,
   InternalFailureException = 500,
   ServiceUnavailableException = 503,

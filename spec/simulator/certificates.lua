@@ -48,6 +48,10 @@ function M.id_head(series)
   return series:sub(1, 56)
 end
 
+function M.id(series, number)
+  return M.id_head(series) .. M.digits(number)
+end
+
 function M.pem(series, number)
   return M.HEAD .. series:sub(1, 8) .. M.digits(number) .. M.TAIL
 end

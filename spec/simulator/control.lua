@@ -3,7 +3,9 @@
 --   POST /tasks        add a task: the members of a description; with "plan" it goes on from its
 --                      creationDate by itself. Answers {"taskId": ...}. Or a list of tasks, of which one with
 --                      "count" stands for so many; answers {"taskIds": [...]} then, in their order
---   POST /forget       forget all tasks
+--   POST /objects/BUCKET/KEY   keep the body, whatever bytes it has, as an input file: a task that names it
+--                      is then what its lines and its template make of it; PUT does the same
+--   POST /forget       forget all tasks, input files and things
 --   POST /faults       queue a fault, or those of a list (faults.lua); their bodies are percent-encoded
 --   POST /settings     change settings (settings.lua);          GET /settings     show them
 --   POST /expire       let all the credentials that were issued so far expire now
@@ -20,9 +22,13 @@ local faults = require "simulator.faults"
 local journal = require "simulator.journal"
 local keys = require "simulator.keys"
 local links = require "simulator.links"
+local objects = require "simulator.objects"
+local outcomes = require "simulator.outcomes"
 local settings = require "simulator.settings"
 local state = require "simulator.state"
 local tasks = require "simulator.tasks"
+local things = require "simulator.things"
+local uri = require "simulator.uri"
 
 local M = {}
 
@@ -89,7 +95,9 @@ local ROUTES = {
   end,
 
   ["POST /forget"] = function()
-    tasks.clear()
+    for _, kept in ipairs { tasks, objects, outcomes, things } do
+      kept.clear()
+    end
     return "{}"
   end,
 
@@ -135,8 +143,22 @@ local function refuse(status, problem)
   ngx.print(cjson.encode { message = problem })
 end
 
+-- Keeps the body under the name in the raw path. Returns the text of the answer, or nil and what is wrong.
+local function put_object(bucket, key)
+  ngx.req.read_body()
+  local text = ngx.req.get_body_data() or ""
+  local good, problem = objects.put(uri.decode(bucket), uri.decode(key), text)
+  return good and cjson.encode { bytes = #text }, problem
+end
+
 function M.handle()
   ngx.header["Content-Type"] = "application/json"
+  local bucket, key = ngx.var.request_uri:match("^/objects/([^/?]+)/([^?]+)$")
+  local method = ngx.req.get_method()
+  if bucket and (method == "POST" or method == "PUT") then
+    local text, problem = put_object(bucket, key)
+    return text and ngx.print(text) or refuse(400, problem)
+  end
   local route = ROUTES[ngx.req.get_method() .. " " .. ngx.var.uri]
   if not route then
     return refuse(404, "no such control: " .. ngx.req.get_method() .. " " .. ngx.var.uri)

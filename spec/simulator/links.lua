@@ -12,7 +12,7 @@ local store = ngx.shared.keys
 
 M.PREFIX = "/reports-bucket/"
 
-local PATH = "/%s%%2f%s/%%2E%%2E/it's(1)+a%%2Bb~*!/%s-%d-of-%d/%.0f-%.0f.json"
+local PATH = "/%s%%2f%s%s/it's(1)+a%%2Bb~*!%%2F%%2E%%2E%%2f/%s-%d-of-%d/%.0f-%.0f.json"
 local PATH_PATTERN = "^/reports%-bucket//%d+%%2f([^/]*)/[^?]*/(%u+)%-%d+%-of%-%d+/(%d+)%-(%d+)%.json%?"
 local QUERY = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=%s%%2F%s%%2F%s%%2Fs3%%2Faws4_request&X-Amz-Date=%s"
   .. "&X-Amz-Expires=%d&X-Amz-Security-Token=%s&X-Amz-SignedHeaders=host&versionId=&&x-id"
@@ -44,13 +44,20 @@ local function read_token(token)
   return tonumber(issued_in), tonumber(issued_at), tonumber(seconds)
 end
 
+local function path_of(part)
+  return M.PREFIX .. PATH:format(accounts.account_id, uri.encode(part.task_id),
+    settings.get("link_dots") and "/%2E%2E" or "", part.report_type, part.number, part.parts, part.first, part.last)
+end
+
+local function query_of(now)
+  local seconds = settings.get("link_seconds")
+  return QUERY:format(accounts.temporary.access_key_id, os.date("!%Y%m%d", now), accounts.region,
+    os.date("!%Y%m%dT%H%M%SZ", now), math.ceil(seconds), uri.encode(make_token(now, seconds)))
+end
+
 -- A link to records of a report. *part* is { task_id, report_type, number, parts, first, last }.
 function M.make(part, now)
-  local seconds = settings.get("link_seconds")
-  local target = M.PREFIX .. PATH:format(accounts.account_id, uri.encode(part.task_id), part.report_type,
-    part.number, part.parts, part.first, part.last) .. "?" .. QUERY:format(
-    accounts.temporary.access_key_id, os.date("!%Y%m%d", now), accounts.region, os.date("!%Y%m%dT%H%M%SZ", now),
-    math.ceil(seconds), uri.encode(make_token(now, seconds)))
+  local target = path_of(part) .. "?" .. query_of(now)
   local origin = ngx.var.reports_origin
   return origin .. target .. "&X-Amz-Signature=" .. sign(origin:match("^https://(.*)$"), target)
 end

@@ -22,6 +22,7 @@ local OPERATIONS = {
   require "simulator.operations.stop_thing_registration_task",
   require "simulator.operations.list_thing_registration_tasks",
   require "simulator.operations.list_thing_registration_task_reports",
+  require "simulator.operations.register_thing",
 }
 
 for _, name in ipairs { "sts", "sso", "signin", "imds", "container", "device" } do

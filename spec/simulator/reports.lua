@@ -2,6 +2,7 @@
 
 local gzip = require "simulator.gzip"
 local planned = require "simulator.reports.planned"
+local processed = require "simulator.reports.processed"
 local settings = require "simulator.settings"
 local tasks = require "simulator.tasks"
 
@@ -43,18 +44,20 @@ end
 -- A part of a report as a stream (answer.lua), and its encoding; nil when there are no such records.
 function M.open(task_id, report_type, first, last, now)
   local task = tasks.find(task_id, now)
-  if not task or last > M.count(task.members, report_type) then
+  if not task or last > M.count(task.members, report_type)
+    or task.processed and not processed.holds(task, report_type) then
     return nil
   end
+  local source = task.processed and processed or planned
   local function pieces()
-    return planned.pieces(task, report_type, first, last)
+    return source.pieces(task, report_type, first, last)
   end
   local encoding = settings.get("report_encoding")
   if encoding == "gzip" then
     local list, size = gzip.compress(pieces())
     return { size = size, pieces = function() return list_pieces(list) end }, encoding
   end
-  local size = planned.size(task, report_type, first, last) or measure(pieces())
+  local size = source.size and source.size(task, report_type, first, last) or measure(pieces())
   return { size = size, pieces = pieces }, encoding
 end
 

@@ -1,5 +1,6 @@
 -- One request as it came over the wire: nothing decoded, nothing joined, nothing dropped.
 
+local cjson = require "cjson.safe"
 local uri = require "simulator.uri"
 
 local M = {}
@@ -54,6 +55,21 @@ function M:parameters()
     parameters[name] = parameters[name] or value
   end
   return parameters
+end
+
+-- The members of the body, null ones left out; nil when it is no JSON object.
+function M:members()
+  local document = cjson.decode(self.body == "" and "{}" or self.body)
+  if type(document) ~= "table" or document[1] ~= nil then
+    return nil
+  end
+  local members = {}
+  for name, value in pairs(document) do
+    if value ~= cjson.null then
+      members[name] = value
+    end
+  end
+  return members
 end
 
 -- The value of a header, several of one name joined with a comma; nil when there is none.

@@ -10,14 +10,18 @@ local DEFAULTS = {
   seconds = 1,
   status = "Completed",
   message = "",
+  -- How many tasks may be started before one has ended.
+  concurrent_tasks = 1,
   -- How long a task that is stopped stays Cancelling.
   cancel_seconds = 0.3,
   -- How many items a page has when the caller does not say.
   page_size = 100,
-  -- How many links a report has, for how long these are good, how the report is encoded ("" or "gzip"), and
-  -- how its lines tell of errors (reports/errors.lua).
+  -- How many links a report has, and for how long these are good; whether there is a dot segment in them, though an
+  -- encoded one, which some HTTP libraries do not leave alone; how the report is encoded ("" or "gzip"), and how its
+  -- lines tell of errors (reports/errors.lua).
   report_links = 1,
   link_seconds = 3600,
+  link_dots = false,
   report_encoding = "",
   report_errors = "list",
   -- How long temporary credentials are good for when the caller does not say; below 0 they have expired.

@@ -4,7 +4,7 @@ local cjson = require "cjson.safe"
 
 local M = {}
 
-local STORES = { "tasks", "index", "objects", "outcomes", "faults", "journal", "settings", "keys" }
+local STORES = { "tasks", "index", "objects", "outcomes", "things", "faults", "journal", "settings", "keys" }
 
 local function path()
   return ngx.config.prefix() .. "state.json"

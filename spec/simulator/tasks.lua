@@ -4,6 +4,7 @@
 
 local cjson = require "cjson.safe"
 local digest = require "simulator.digest"
+local outcomes = require "simulator.outcomes"
 local progress = require "simulator.progress"
 local settings = require "simulator.settings"
 
@@ -35,9 +36,10 @@ local function save(record)
   assert(store:safe_set(record.members.taskId, cjson.encode(record)))
 end
 
--- Adds a task, or puts it in the place of the one with its taskId. *members* are the members of a
--- description, *plan* (optional) how it will go on from its creationDate. Returns the taskId.
-function M.add(members, plan, now)
+-- Adds a task, or puts it in the place of the one with its taskId. *members* are the members of a description,
+-- *plan* (optional) how it will go on from its creationDate, and *processed* says that outcomes.lua knows what
+-- comes of each line. Returns the taskId.
+function M.add(members, plan, now, processed)
   members.taskId = members.taskId or digest.uuid()
   members.creationDate = members.creationDate or progress.milliseconds(now)
   if not plan then
@@ -45,7 +47,7 @@ function M.add(members, plan, now)
   end
   local old = load(members.taskId)
   local number = old and old.number or index:incr("last", 1, 0)
-  save { members = members, plan = plan and complete(plan), number = number }
+  save { members = members, plan = plan and complete(plan), number = number, processed = processed }
   assert(index:safe_set(number, members.taskId))
   return members.taskId
 end
@@ -54,7 +56,7 @@ end
 function M.find(task_id, now)
   local record = load(task_id)
   if record then
-    progress.update(record, now)
+    progress.update(record, now, record.processed and outcomes.failures_in(task_id))
   end
   return record
 end
@@ -63,6 +65,38 @@ end
 function M.describe(task_id, now)
   local record = M.find(task_id, now)
   return record and record.members
+end
+
+-- The tasks that were started and have not ended, as a list of taskIds. Where they are fewer than *enough*,
+-- some of them may have ended.
+local function running(now, enough)
+  local known, ids = cjson.decode(index:get("running") or "[]"), {}
+  if #known < enough then
+    return known
+  end
+  for _, task_id in ipairs(known) do
+    local task = M.describe(task_id, now)
+    if task and (task.status == "InProgress" or task.status == "Cancelling") then
+      ids[#ids + 1] = task_id
+    end
+  end
+  return ids
+end
+
+-- Why no task can be started now, or nil. Tasks that were seeded are in nobody's way.
+function M.busy(now)
+  local limit = settings.get("concurrent_tasks")
+  local ids = running(now, limit)
+  return #ids >= limit and ("Task %s has not ended yet: no more than %d may run at a time."):format(
+    tostring(ids[1]), limit) or nil
+end
+
+-- The same as add for a task that counts as running until it has ended.
+function M.start(members, plan, now, processed)
+  local ids = running(now, settings.get("concurrent_tasks"))
+  ids[#ids + 1] = M.add(members, plan, now, processed)
+  index:set("running", cjson.encode(ids))
+  return members.taskId
 end
 
 -- The taskIds from a number down, the newest first (nil: from the newest on), at most so many; and the

@@ -18,17 +18,30 @@ local SHAPES = {
   Value = { max = 4096 },
 }
 
+-- The forms of a character: no overlong ones, no surrogates, nothing beyond U+10FFFF.
+local CHARACTERS = {
+  "^[%z\1-\127]+()", "^[\194-\223][\128-\191]()", "^\224[\160-\191][\128-\191]()",
+  "^[\225-\236\238\239][\128-\191][\128-\191]()", "^\237[\128-\159][\128-\191]()",
+  "^\240[\144-\191][\128-\191][\128-\191]()", "^[\241-\243][\128-\191][\128-\191][\128-\191]()",
+  "^\244[\128-\143][\128-\191][\128-\191]()",
+}
+
 -- Characters, not bytes: lengths are counted in them. nil when the text is not UTF-8.
 function M.characters(text)
   local count, at = 0, 1
   while at <= #text do
-    local length = text:match("^[%z\1-\127]()", at) or text:match("^[\194-\223][\128-\191]()", at)
-      or text:match("^[\224-\239][\128-\191][\128-\191]()", at)
-      or text:match("^[\240-\244][\128-\191][\128-\191][\128-\191]()", at)
-    if not length then
+    local stop
+    for index, form in ipairs(CHARACTERS) do
+      stop = text:match(form, at)
+      if stop then
+        count = count + (index == 1 and stop - at or 1)
+        break
+      end
+    end
+    if not stop then
       return nil
     end
-    count, at = count + 1, length
+    at = stop
   end
   return count
 end
@@ -54,7 +67,8 @@ local function enum_problem(shape, value)
 end
 
 -- What is wrong with a value, or nil. A number comes as text.
-local function problem(shape, value)
+function M.problem(name, value)
+  local shape = SHAPES[name]
   if value == nil then
     return "Member must not be null"
   elseif type(value) ~= "string" then
@@ -81,8 +95,8 @@ end
 function M.check(values, members)
   local problems = {}
   for _, member in ipairs(members) do
-    local name, shape = member[1], SHAPES[member[2]]
-    local text = (values[name] ~= nil or not member.optional) and problem(shape, values[name])
+    local name = member[1]
+    local text = (values[name] ~= nil or not member.optional) and M.problem(member[2], values[name])
     if text then
       problems[#problems + 1] = ("Value at '%s' failed to satisfy constraint: %s"):format(name, text)
     end

@@ -16,7 +16,8 @@
 --   sim:expire_links()
 --   sim:fault { kind = "reply", status = 500, operation = "ListThingRegistrationTasks", skip = 2 }
 --   sim:fault { kind = "truncate", operation = "report" }                              a download
---   sim:forget()    -- all tasks
+--   sim:put_object("factory", "batch-7.json", text)    a start with this input file really reads it
+--   sim:forget()    -- all tasks, input files and things
 --
 -- A task has as many RESULTS and ERRORS as its successCount and failureCount say: 700,000 things of the default
 -- template are 1.1 GB of RESULTS, which are made while they are sent.
@@ -67,6 +68,10 @@ end
 
 local function encode_bytes(bytes)
   return (bytes:gsub("[^ -$&-~]", function(byte) return ("%%%02X"):format(byte:byte()) end))
+end
+
+local function uri_path(text)
+  return (text:gsub("[^%w%-._~/]", function(byte) return ("%%%02X"):format(byte:byte()) end))
 end
 
 local function decode_bytes(text)
@@ -156,21 +161,26 @@ function M.start(settings)
   return self
 end
 
--- One call of the control interface; raises what it refuses.
-function Simulator:call(path, document)
+-- One call of the control interface with these bytes, or none; raises what it refuses.
+function Simulator:send(path, bytes)
   local body = ""
-  if document then
+  if bytes then
     local name = self.folder .. "/control.json"
     local file = assert(io.open(name, "wb"))
-    file:write(next(document) == nil and "{}" or json.encode(document))
+    file:write(bytes)
     file:close()
-    body = "--data-binary @" .. quote(name)
+    body = "--path-as-is --data-binary @" .. quote(name)
   end
   local output = capture(("curl -q -sS --noproxy '*' --max-time 10 -w '\\n%%{http_code}' %s %s"):format(
     body, quote(self.control .. path)))
   local text, status = output:match("^(.*)\n(%d+)$")
   assert(status == "200", "simulator: " .. path .. ": " .. output)
   return json.decode(text)
+end
+
+-- The same with a table.
+function Simulator:call(path, document)
+  return self:send(path, document and (next(document) == nil and "{}" or json.encode(document)))
 end
 
 ---A fresh table of options for iot.new, with which nothing is tried again: a spec sees each attempt.
@@ -221,7 +231,13 @@ function Simulator:seed_many(tasks)
   return self:call("/tasks", tasks).taskIds
 end
 
----Forget all tasks.
+---Keep a text as the input file of the tasks that name it.
+function Simulator:put_object(bucket, key, text)
+  local path = uri_path(bucket .. "/" .. key)
+  self:send("/objects/" .. path, text)
+end
+
+---Forget all tasks, input files and things.
 function Simulator:forget()
   self:call("/forget", {})
 end

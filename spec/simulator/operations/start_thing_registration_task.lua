@@ -1,4 +1,7 @@
-local cjson = require "cjson.safe"
+local digest = require "simulator.digest"
+local input_files = require "simulator.provisioning.input"
+local objects = require "simulator.objects"
+local outcomes = require "simulator.outcomes"
 local tasks = require "simulator.tasks"
 local validation = require "simulator.validation"
 
@@ -9,17 +12,19 @@ local MEMBERS = {
   { "roleArn", "RoleArn" },
 }
 
--- The members of the body, null ones left out; nil when it is no JSON object.
-local function parse(body)
-  local document = cjson.decode(body == "" and "{}" or body)
-  if type(document) ~= "table" or document[1] ~= nil then
-    return nil
+-- The members of the task to be, or nil with the code and message of a refusal.
+local function read(call)
+  local input = call.request:members()
+  if not input then
+    return nil, "InvalidRequestException", "Could not parse request body into json"
   end
-  local members = {}
-  for name, value in pairs(document) do
-    if value ~= cjson.null then
-      members[name] = value
-    end
+  local good, code, message = validation.check(input, MEMBERS)
+  if not good then
+    return nil, code, message
+  end
+  local members = { taskId = digest.uuid() }
+  for _, member in ipairs(MEMBERS) do
+    members[member[1]] = input[member[1]]
   end
   return members
 end
@@ -29,19 +34,27 @@ return {
   method = "POST",
   path = "/thing-registration-tasks",
 
+  -- A task whose input file is there goes as its lines say, another one by the plan of the settings.
   run = function(call)
-    local input = parse(call.request.body)
-    if not input then
-      return nil, "InvalidRequestException", "Could not parse request body into json"
-    end
-    local good, code, message = validation.check(input, MEMBERS)
-    if not good then
+    local members, code, message = read(call)
+    if not members then
       return nil, code, message
     end
-    local members = {}
-    for _, member in ipairs(MEMBERS) do
-      members[member[1]] = input[member[1]]
+    message = tasks.busy(call.now)
+    if message then
+      return nil, "InvalidRequestException", message
     end
-    return { taskId = tasks.add(members, {}, call.now) }
+    local plan, outcome = {}, nil
+    local text = objects.get(members.inputFileBucket, members.inputFileKey)
+    if text then
+      plan, outcome, message = input_files.plan(members.taskId, members.templateBody, text)
+      if not plan then
+        return nil, outcome, message
+      end
+    end
+    if outcome then
+      outcomes.save(members.taskId, outcome)
+    end
+    return { taskId = tasks.start(members, plan, call.now, outcome ~= nil) }
   end,
 }
