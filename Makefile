@@ -122,8 +122,7 @@ deps: ## Install what is missing to build and test (Debian, Ubuntu), else name i
 demo: deps ## Run tasks of the simulator to their ends: needs no AWS account
 	@echo "building iot for $(LUA) ..."
 	+@$(SUBMAKE) all >/dev/null
-	@$(ENVIRONMENT) spec/simulator/run sh -c \
-	  '"$$LUA" spec/examples/describe.lua && echo && exec "$$LUA" spec/examples/wait.lua'
+	@$(ENVIRONMENT) spec/simulator/run spec/examples/demo
 
 simulator: deps ## Run the simulator in the foreground; it prints how to use it
 	@$(ENVIRONMENT) spec/simulator/run

@@ -296,9 +296,9 @@ describe("check", function()
     rig.answers.check_provisioning = { base }
   end
   local BROKEN = { ok = false, lines = 12, failed_lines = 1, problem_count = 4, problems = {
-    { where = "template", code = "UnusedParameter", parameter = "A", message = "the parameter A is not used" },
-    { where = "input", line = 7, code = "NoObject", message = "it is no JSON object" },
-    { where = "input", line = 7, code = "Odd", message = "odd" },
+    { where = "template", code = "UnusedParameter", parameter = "A", message = "template: the parameter A is not used" },
+    { where = "input", line = 7, code = "NoObject", message = "line 7: it is no JSON object" },
+    { where = "input", line = 7, code = "Odd", message = "line 7: odd" },
   } }
 
   it("is content with what is good", function()
@@ -336,11 +336,13 @@ line 7: odd
 4 problems; 1 of 12 lines would fail
 ]], "" }, rig:run("check", "--template", "t.json", "in.json"))
     check({ 3, '{"ok":false,"lines":12,"failedLines":1,"problemCount":4,"problems":['
-      .. '{"where":"template","code":"UnusedParameter","parameter":"A","message":"the parameter A is not used"},'
-      .. '{"where":"input","line":7,"code":"NoObject","message":"it is no JSON object"},'
-      .. '{"where":"input","line":7,"code":"Odd","message":"odd"}]}\n', "" },
+      .. '{"where":"template","code":"UnusedParameter","parameter":"A","message":"template: the parameter A is not used"},'
+      .. '{"where":"input","line":7,"code":"NoObject","message":"line 7: it is no JSON object"},'
+      .. '{"where":"input","line":7,"code":"Odd","message":"line 7: odd"}]}\n', "" },
       rig:run("check", "--template", "t.json", "in.json", "--output=json"))
-    result { ok = false, problem_count = 1, problems = { { where = "template", message = "it is no JSON object" } } }
+    result { ok = false, problem_count = 1, problems = {
+      { where = "template", resource = "r", message = "template: it is no JSON object" },
+    } }
     check({ 3, "template: it is no JSON object\n1 problem\n", "" }, rig:run("check", "--template", "t.json"))
   end)
 

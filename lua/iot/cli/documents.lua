@@ -9,7 +9,7 @@ local task_order = {
 }
 local record_order = { "number", "inputLine", "reason", "input", "content", "malformed", "raw" }
 local check_order = { "ok", "lines", "failedLines", "problemCount", "problems" }
-local problem_order = { "where", "line", "code", "parameter", "message" }
+local problem_order = { "where", "line", "code", "resource", "parameter", "message" }
 local error_order = { "kind", "code", "message", "status", "requestId", "attempts", "operation" }
 
 local function document(order, members)
@@ -53,8 +53,8 @@ function documents.check(result)
   local problems = {}
   for i, problem in ipairs(result.problems) do
     problems[i] = json.object(problem_order, {
-      where = problem.where, line = problem.line, code = problem.code, parameter = problem.parameter,
-      message = problem.message,
+      where = problem.where, line = problem.line, code = problem.code, resource = problem.resource,
+      parameter = problem.parameter, message = problem.message,
     })
   end
   return document(check_order, {

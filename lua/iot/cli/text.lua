@@ -127,8 +127,7 @@ end
 function text.check(result, with_input)
   local lines = {}
   for i, problem in ipairs(result.problems) do
-    local place = problem.where == "input" and problem.line and "line " .. whole(problem.line) or fit(problem.where)
-    lines[i] = place .. ": " .. fit(problem.message) .. "\n"
+    lines[i] = fit(problem.message) .. "\n"
   end
   if #lines < result.problem_count then lines[#lines + 1] = whole(result.problem_count - #lines) .. " more\n" end
   return table.concat(lines) .. verdict_of(result, with_input) .. "\n"
