@@ -296,7 +296,7 @@ describe("check", function()
     rig.answers.check_provisioning = { base }
   end
   local BROKEN = { ok = false, lines = 12, failed_lines = 1, problem_count = 4, problems = {
-    { where = "template", code = "UnusedParameter", parameter = "A", message = "template: the parameter A is not used" },
+    { where = "template", code = "Unused", parameter = "A", message = "template: the parameter A is not used" },
     { where = "input", line = 7, code = "NoObject", message = "line 7: it is no JSON object" },
     { where = "input", line = 7, code = "Odd", message = "line 7: odd" },
   } }
@@ -336,7 +336,7 @@ line 7: odd
 4 problems; 1 of 12 lines would fail
 ]], "" }, rig:run("check", "--template", "t.json", "in.json"))
     check({ 3, '{"ok":false,"lines":12,"failedLines":1,"problemCount":4,"problems":['
-      .. '{"where":"template","code":"UnusedParameter","parameter":"A","message":"template: the parameter A is not used"},'
+      .. '{"where":"template","code":"Unused","parameter":"A","message":"template: the parameter A is not used"},'
       .. '{"where":"input","line":7,"code":"NoObject","message":"line 7: it is no JSON object"},'
       .. '{"where":"input","line":7,"code":"Odd","message":"line 7: odd"}]}\n', "" },
       rig:run("check", "--template", "t.json", "in.json", "--output=json"))
