@@ -33,9 +33,9 @@ static enum iot_status read_integer(lua_State *L, const char *name, struct iot_e
   if (lua_type(L, -1) != LUA_TNUMBER)
     return iot_fail(
         error, IOT_EPARAMETER, "%s must be an integer, got %s", name, luaL_typename(L, -1));
-  if (!(fabs(number) <= INT32_MAX) || floor(number) != number)
+  if (!(number >= INT32_MIN && number <= INT32_MAX) || floor(number) != number)
     return iot_fail(error, IOT_EPARAMETER, "%s must be an integer of 32 bits", name);
-  snprintf(digits, sizeof digits, "%.0f", number);
+  snprintf(digits, sizeof digits, "%.0f", number + 0.0); /* -0 has no sign then */
   lua_pop(L, 1);
   lua_pushstring(L, digits);
   return IOT_OK;
