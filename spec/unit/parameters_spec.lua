@@ -1,45 +1,20 @@
 -- From parameters to the bytes of a request: what is written where, what is refused, and what is
 -- signed. Expected paths and signatures are those of the project's reference of AWS client behaviour
 -- (1.5, 1.7, 3.2, 3.4, 8.2), not of the code.
-local core = require "iot.core"
 local dkjson = require "dkjson"
 local digest = require "spec.support.digest"
 local failures = require "spec.support.failures"
-local http_message = require "spec.support.http_message"
+local requests = require "spec.support.requests"
 
-local ACCESS_KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-local TIME, STAMP = 1440938160, "20150830T123600Z" -- the same
-local SCOPE = "20150830/us-east-1/iot/aws4_request"
-local HOST = "iot.us-east-1.amazonaws.com"
+local ACCESS_KEY_ID, SECRET, TIME, STAMP = requests.ACCESS_KEY_ID, requests.SECRET, requests.TIME, requests.STAMP
+local SCOPE, HOST = requests.SCOPE, requests.HOST
+local NOT_UTF8, NOT_STRINGS = requests.NOT_UTF8, requests.NOT_STRINGS
 local DESCRIBE, START = "describe_thing_registration_task", "start_thing_registration_task"
 local START_MEMBERS = { "templateBody", "inputFileBucket", "inputFileKey", "roleArn" }
 
--- Helpers ------------------------------------------------------------------------------------
-
-local function with(base, changes)
-  local copy = {}
-  for name, value in pairs(base) do copy[name] = value end
-  for name, value in pairs(changes or {}) do copy[name] = value end
-  return copy
-end
-
-local function native_client(endpoint)
-  return assert(core.client { endpoint = endpoint or "https://" .. HOST, region = "us-east-1" })
-end
-
-local shared = native_client()
-
-local function attempt(changes)
-  return with({
-    credentials = { access_key_id = ACCESS_KEY_ID, secret_access_key = SECRET },
-    time = TIME,
-    timeout = 10,
-    user_agent = "spec/1",
-    invocation_id = "00000000-0000-4000-8000-000000000000",
-    number = 1,
-    max_attempts = 1,
-  }, changes)
-end
+local with, attempt, prepare, shared = requests.with, requests.attempt, requests.prepare, requests.shared
+local authorization, assert_invalid = requests.authorization, requests.assert_invalid
+local native_client = requests.native_client
 
 local function start_params(changes)
   return with({
@@ -47,62 +22,6 @@ local function start_params(changes)
     roleArn = "arn:aws:iam::123456789012:role/x",
   }, changes)
 end
-
--- The parts of a request, and its headers by name, each of which comes once.
-local function prepare(operation, params, changes, native)
-  local bytes = assert((native or shared):prepare(operation, params, attempt(changes)))
-  local request, headers = http_message.parse(bytes), {}
-  for name, values in pairs(http_message.by_name(request.headers)) do
-    assert.equal(1, #values, name .. " comes more than once")
-    headers[name] = values[1]:match "^ (.*)$"
-    assert.equal("string", type(headers[name]), name)
-  end
-  return request, headers, bytes
-end
-
-local function authorization(headers)
-  local key, scope, names, signature = headers.authorization:match(
-    "^AWS4%-HMAC%-SHA256 Credential=([^/]*)/([^,]*), SignedHeaders=([^,]*), Signature=(%x+)$")
-  assert.equal("string", type(signature), headers.authorization)
-  return { key = key, scope = scope, names = names, signature = signature }
-end
-
--- Refused alike before credentials are looked for and when the request is written.
-local function assert_invalid(named, operation, params)
-  for _, answer in ipairs {
-    { shared:validate(operation, params) },
-    { shared:prepare(operation, params, attempt()) },
-  } do
-    assert.is_nil(answer[1])
-    assert.equal("string", type(answer[2]))
-    assert.is_truthy(answer[2]:find(named, 1, true), ("%q does not name %s"):format(answer[2], named))
-    assert.is_true(failures.is_printable(answer[2]), ("%q is not one printable line"):format(answer[2]))
-    assert.is_true(#answer[2] < 400)
-    assert.equal("InvalidParameter", answer[3].code)
-  end
-end
-
--- What is wrong with any string. The kinds of bad UTF-8 are those of RFC 3629.
-local NOT_UTF8 = {
-  { "a lone continuation byte", "a\128b" },
-  { "a byte that UTF-8 never has", "a\255" },
-  { "an overlong slash", "\192\175" },
-  { "an overlong NUL of two bytes", "\192\128" },
-  { "an overlong form of three bytes", "\224\128\175" },
-  { "an overlong form of four bytes", "\240\128\128\175" },
-  { "a surrogate", "\237\160\128" },
-  { "a pair of surrogates", "\237\160\189\237\184\128" },
-  { "a character beyond U+10FFFF", "\244\144\128\128" },
-  { "a form of five bytes", "\248\136\128\128\128" },
-  { "a character of two bytes cut short", "abc\195" },
-  { "a character of three bytes cut short", "abc\226\128" },
-  { "a character of four bytes cut short", "abc\240\159\152" },
-  { "a character cut short by another", "\226\128a" },
-  { "Latin-1", "caf\233" },
-}
-
-local NOT_STRINGS = { { "a number", 7 }, { "a boolean", true }, { "false", false }, { "a table", {} },
-  { "a function", print } }
 
 -- The label ----------------------------------------------------------------------------------
 
