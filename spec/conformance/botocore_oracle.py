@@ -1,6 +1,7 @@
-"""Signs requests with botocore's SigV4Auth and SigV4QueryAuth, for botocore_oracle_spec.lua.
+"""Signs requests with botocore's SigV4Auth and SigV4QueryAuth, for botocore_oracle_spec.lua, and
+writes those of AWS IoT's operations with its serializer and its model of the service.
 
-Standard input is one JSON object a line, each a request to sign:
+Standard input is one JSON object a line. Those of the form "header" or "query" are requests to sign:
 
   form            "header" or "query"
   method          as given to the signer
@@ -12,8 +13,16 @@ Standard input is one JSON object a line, each a request to sign:
   time            epoch seconds
   expires_in      seconds, query form only
 
+Those of the form "operation" are calls. Of the above they have url (of the endpoint), body (the one
+to sign, in hexadecimal, as JSON can be written in many ways), credentials, scope and time, and
+
+  operation       its name
+  params          [name, value] pairs; a map is a list of pairs, too
+
 Standard output is one JSON object a line: first {"botocore": version}, then for each request
-canonical_request, string_to_sign, signature, and authorization (header form) or url (query form).
+canonical_request, string_to_sign, signature, and authorization (header form) or url (query form). A
+call has the answer of the header form, and what botocore wrote: method, url, body, and where there
+is one content_type.
 
 Exits with status 3 where botocore is not installed.
 """
@@ -26,8 +35,11 @@ from urllib.parse import quote
 try:
     import botocore
     from botocore.auth import SigV4Auth, SigV4QueryAuth
-    from botocore.awsrequest import AWSRequest
+    from botocore.awsrequest import AWSRequest, prepare_request_dict
     from botocore.credentials import Credentials
+    from botocore.loaders import create_loader
+    from botocore.model import ServiceModel
+    from botocore.serialize import create_serializer
 except ImportError as absent:
     sys.stderr.write(f"{absent}\n")
     sys.exit(3)
@@ -91,10 +103,53 @@ def sign(case):
     return answer
 
 
+class Service:
+    """AWS IoT, whose model is read for the first call."""
+
+    model = None
+
+    def serialize(self, case):
+        if not self.model:
+            description = create_loader().load_service_model("iot", "service-2")
+            self.model = ServiceModel(description, "iot")
+        params = {
+            name: dict(value) if isinstance(value, list) else value
+            for name, value in case["params"]
+        }
+        # It validates as the real client does: a call that is refused here ends the program.
+        serializer = create_serializer(self.model.metadata["protocol"])
+        operation = self.model.operation_model(case["operation"])
+        request = serializer.serialize_to_request(params, operation)
+        prepare_request_dict(request, endpoint_url=case["url"])
+        return request
+
+
+def call(service, case):
+    request = service.serialize(case)
+    case = dict(
+        case,
+        form="header",
+        method=request["method"],
+        url=request["url"],
+        query=[],
+        headers=list(request["headers"].items()),
+    )
+    answer = sign(case)
+    answer["method"] = request["method"]
+    answer["url"] = request["url"]
+    if "Content-Type" in request["headers"]:
+        answer["content_type"] = request["headers"]["Content-Type"]
+    answer["body"] = request["body"].decode("ascii")
+    return answer
+
+
 def main():
     print(json.dumps({"botocore": botocore.__version__}))
+    service = Service()
     for line in sys.stdin.buffer:
-        print(json.dumps(sign(json.loads(line))))
+        case = json.loads(line)
+        is_call = case["form"] == "operation"
+        print(json.dumps(call(service, case) if is_call else sign(case)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
--- Random requests, signed by us and by botocore: every stage must be equal.
+-- Random requests, signed by us and by botocore: every stage must be equal. And random calls of AWS IoT's
+-- operations, which botocore writes with its own model of the service.
 --
 -- The seed is printed; IOT_SPEC_SEED=n repeats a run. PYTHON=path names an interpreter whose
 -- botocore is to be asked instead of the system's.
@@ -19,11 +20,16 @@
 -- * Host, where given, is in lower case: botocore signs it as it came.
 -- * Presigned only: the query has no `+` and no name twice, both lost by botocore's parser there,
 --   and only valid UTF-8; no stale signing headers, which botocore does not remove there.
+-- * Calls: no label is empty, "." or "..", which botocore sends and we refuse. Bodies are compared as the
+--   values that they hold, and botocore signs ours.
+local core = require "iot.core"
 local iot = require "iot"
 local command = require "spec.support.command"
 local http_message = require "spec.support.http_message"
 local json = require "spec.support.json"
+local model = require "spec.support.service_model"
 local random_numbers = require "spec.support.random"
+local requests = require "spec.support.requests"
 
 local ORACLE = "spec/conformance/botocore_oracle.py"
 local NOT_INSTALLED = 3
@@ -180,26 +186,83 @@ local function headers(random, case)
   return list
 end
 
--- One request as both signers are told of it.
-local function random_case(random, form)
-  local is_text = form == "query"
-  local case = {
+local function any_case(random, form)
+  return {
     form = form,
-    method = random:pick { "GET", "GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS", "get" },
-    body = random:chance(50) and "" or random:text(1, 300, any_byte),
     access_key_id = "AKID" .. random:text(12, 28, function() return random:character(LETTERS .. DIGITS) end),
     secret_access_key = random:text(1, 90, secret_character),
     session_token = random:chance(50) and random:text(1, 200, token_character) or nil,
     region = random:pick { "us-east-1", "eu-west-1", "cn-north-1", "us-gov-west-1", "aws-global" },
     service = "iot",
     time = random:integer(365, 47481) * 86400 + random:integer(0, 86399), -- 1971 to 2099
-    expires_in = form == "query" and random:integer(1, 604800) or nil,
   }
+end
+
+-- One request as both signers are told of it.
+local function random_case(random, form)
+  local is_text, case = form == "query", any_case(random, form)
+  case.method = random:pick { "GET", "GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS", "get" }
+  case.body = random:chance(50) and "" or random:text(1, 300, any_byte)
+  case.expires_in = is_text and random:integer(1, 604800) or nil
   case.url = origin(random) .. path(random)
   case.query, case.query_written = query(random, is_text)
   case.headers = headers(random, case)
   case.fraction = random:pick { 0, 0.25 } -- of a second, which a signature knows nothing of
   return case
+end
+
+-- Calls --------------------------------------------------------------------------------------
+
+local function text_character(random)
+  local kind = random:integer(1, 100)
+  if kind <= 50 then return random:character(UNRESERVED) end
+  if kind <= 75 then return random:character(RAW_IN_PATH .. "/?#&%") end
+  if kind <= 85 then return string.char(random:integer(0, 127)) end
+  return random:pick(UTF8)
+end
+
+-- Long enough for what botocore checks, which is the model's least lengths.
+local function random_value(random, member)
+  if member.type == "integer" then return random:integer(1, 100000) end
+  if member.type == "string" then
+    local text = random:text(({ label = 1, body = 20, query = 0 })[member.place], 40, text_character)
+    return (text == "." or text == "..") and "a" or text
+  end
+  local map = {}
+  for _ = 1, random:integer(0, 4) do
+    map[random:text(0, 10, text_character)] = random:text(0, 20, text_character)
+  end
+  return map
+end
+
+-- The body to sign is known when we have written ours.
+local function random_call(random)
+  local case, operation = any_case(random, "operation"), random:pick(model.operations)
+  case.operation, case.params = operation.name, {}
+  case.url = random:pick { "https://iot.us-east-1.amazonaws.com", "http://localhost:4566/base", "https://[::1]:8443" }
+  for _, member in ipairs(operation.input) do
+    if member.required or random:chance(60) then case.params[member.name] = random_value(random, member) end
+  end
+  local native = assert(core.client { endpoint = case.url, region = case.region })
+  case.request, case.sent = requests.prepare(case.operation, case.params, {
+    time = case.time,
+    credentials = {
+      access_key_id = case.access_key_id,
+      secret_access_key = case.secret_access_key,
+      session_token = case.session_token,
+    },
+  }, native)
+  native:close()
+  case.body = case.request.body
+  return case
+end
+
+local function random_cases(seed, form, count)
+  local random, cases = random_numbers.new(seed), {}
+  for i = 1, count do
+    cases[i] = form == "operation" and random_call(random) or random_case(random, form)
+  end
+  return cases
 end
 
 -- The two signers ----------------------------------------------------------------------------
@@ -235,13 +298,26 @@ local function sign(case, index)
   })
 end
 
+-- A map as a list of pairs, which is never taken for a list.
+local function pairs_of(map)
+  local list = {}
+  for name, value in pairs(map) do
+    list[#list + 1] = { name, type(value) == "table" and pairs_of(value) or value }
+  end
+  return list
+end
+
 local function oracle_line(case)
   local line = {}
   for key, value in pairs(case) do line[key] = value end
-  line.query_written, line.fraction = nil, nil
+  line.query_written, line.fraction, line.request, line.sent = nil, nil, nil, nil
   line.body = hex(case.body)
-  line.query = {}
-  for i, pair in ipairs(case.query) do line.query[i] = { hex(pair[1]), hex(pair[2]) } end
+  if case.params then
+    line.operation, line.params = model[case.operation].aws, pairs_of(case.params)
+  else
+    line.query = {}
+    for i, pair in ipairs(case.query) do line.query[i] = { hex(pair[1]), hex(pair[2]) } end
+  end
   return json.encode(line)
 end
 
@@ -285,7 +361,8 @@ local function outcome(case, signed)
 end
 
 -- The first stage that differs, in words; nil if all are equal.
-local function difference(case, answer, signed, message)
+local function difference(case, answer, index)
+  local signed, message = sign(case, index)
   if not signed then return "refused: " .. tostring(message) end
   for _, stage in ipairs { "canonical_request", "string_to_sign", "signature" } do
     if signed[stage] ~= answer[stage] then
@@ -298,36 +375,74 @@ local function difference(case, answer, signed, message)
   end
 end
 
+-- Where a call is written otherwise, in words; nil if it is not.
+local function call_difference(case, answer)
+  local own_path, own_query = case.request.target:match "^([^?]*)%??(.*)$"
+  local their_origin, their_path, their_query = http_message.split_url(answer.url)
+  local ours, theirs = {}, {}
+  local function both(what, own, other) ours[what], theirs[what] = own, other end
+  both("method", case.request.method, answer.method)
+  both("origin", case.url:match "^%a+://[^/]*", their_origin)
+  both("path", own_path, their_path)
+  both("query", table.concat(http_message.parameters(own_query), "&"),
+    table.concat(http_message.parameters(their_query or ""), "&"))
+  both("content-type", case.sent["content-type"], answer.content_type)
+  both("authorization", case.sent.authorization, answer.authorization)
+  for what, text in pairs(theirs) do
+    if ours[what] ~= text then
+      return ("%s\nbotocore:\n%s\nours:\n%s"):format(what, text, tostring(ours[what]))
+    end
+  end
+  if ours["content-type"] ~= theirs["content-type"] then return "content-type is for a body only" end
+  local own, other = case.body, answer.body
+  if own ~= "" then own, other = json.decode(own), json.decode(other) end
+  local same = pcall(assert.same, other, own)
+  return not same and ("body\nbotocore:\n%s\nours:\n%s"):format(answer.body, case.body) or nil
+end
+
 -- The whole request on one line, for a case that went wrong.
 local function described(case)
+  if case.params then return json.encode { case.operation, pairs_of(case.params) } end
   return json.encode {
     method = case.method, url = hex(case.url .. case.query_written), headers = case.headers,
   } .. " (url in hexadecimal)"
 end
 
-local function compare(form, count, seed)
-  local random = random_numbers.new(seed)
-  local cases = {}
-  for i = 1, count do cases[i] = random_case(random, form) end
-
-  local answers, version = ask_oracle(cases)
-  if not answers then pending "no interpreter here has botocore (Debian: python3-botocore)" end
-  io.stderr:write(("botocore %s, %s form: %d requests, IOT_SPEC_SEED=%d\n"):format(version, form, count, seed))
-
-  local wrong, first = 0, nil
-  for i, case in ipairs(cases) do
-    local why = difference(case, answers[i], sign(case, i))
-    if why then
-      wrong = wrong + 1
-      first = first or ("request %d: %s\n%s"):format(i, why, described(case))
-    end
-  end
-  assert(wrong == 0, ("%d of %d differ (IOT_SPEC_SEED=%d), first %s"):format(wrong, count, seed, tostring(first)))
-end
+local COUNTS = { header = 1000, query = 200, operation = 300 }
 
 describe("the signer beside botocore", function()
   local seed = tonumber(os.getenv "IOT_SPEC_SEED") or os.time() % 1000000
+  local cases, answers, version = {}, nil, nil
 
-  it("signs 1,000 random requests alike", function() compare("header", 1000, seed) end)
-  it("presigns 200 random requests alike", function() compare("query", 200, seed) end)
+  setup(function()
+    local all = {}
+    for _, form in ipairs { "header", "query", "operation" } do
+      cases[form] = random_cases(seed, form, COUNTS[form])
+      for _, case in ipairs(cases[form]) do
+        all[#all + 1] = case
+        case.number = #all
+      end
+    end
+    answers, version = ask_oracle(all)
+    if answers then io.stderr:write(("botocore %s, IOT_SPEC_SEED=%d\n"):format(version, seed)) end
+  end)
+
+  local function compare(form)
+    local differ = form == "operation" and call_difference or difference
+    if not answers then pending "no interpreter here has botocore (Debian: python3-botocore)" end
+    local wrong, first = 0, nil
+    for i, case in ipairs(cases[form]) do
+      local why = differ(case, answers[case.number], i)
+      if why then
+        wrong = wrong + 1
+        first = first or ("request %d: %s\n%s"):format(i, why, described(case))
+      end
+    end
+    assert(wrong == 0, ("%d of %d differ (IOT_SPEC_SEED=%d), first %s"):format(wrong, #cases[form], seed,
+      tostring(first)))
+  end
+
+  it("signs 1,000 random requests alike", function() compare "header" end)
+  it("presigns 200 random requests alike", function() compare "query" end)
+  it("writes and signs 300 random calls alike", function() compare "operation" end)
 end)
