@@ -19,7 +19,8 @@ to sign, in hexadecimal, as JSON can be written in many ways), credentials, scop
   operation       its name
   params          [name, value] pairs; a map is a list of pairs, too
 
-Standard output is one JSON object a line: first {"botocore": version}, then for each request
+Standard output is one JSON object a line: first {"botocore": version, "operations": what its model of
+AWS IoT says of those of bulk registration}, then for each request
 canonical_request, string_to_sign, signature, and authorization (header form) or url (query form). A
 call has the answer of the header form, and what botocore wrote: method, url, body, and where there
 is one content_type.
@@ -103,15 +104,43 @@ def sign(case):
     return answer
 
 
-class Service:
-    """AWS IoT, whose model is read for the first call."""
+def members(shape):
+    """The members of a structure: name, place, type, and whether it is required."""
+    found = {}
+    for name, member in shape.members.items() if shape else ():
+        found[member.serialization.get("name", name)] = [
+            member.serialization.get("location", "body"),
+            member.type_name,
+            name in shape.required_members,
+        ]
+    return found
 
-    model = None
+
+class Service:
+    """AWS IoT as botocore's model has it."""
+
+    def __init__(self):
+        description = create_loader().load_service_model("iot", "service-2")
+        self.model = ServiceModel(description, "iot")
+
+    def operations(self):
+        found = {}
+        for name in self.model.operation_names:
+            if name == "RegisterThing" or "ThingRegistrationTask" in name:
+                operation = self.model.operation_model(name)
+                found[name] = {
+                    "method": operation.http["method"],
+                    "path": operation.http["requestUri"],
+                    "input": members(operation.input_shape),
+                    "output": members(operation.output_shape),
+                    "errors": {
+                        shape.name: shape.metadata["error"]["httpStatusCode"]
+                        for shape in operation.error_shapes
+                    },
+                }
+        return found
 
     def serialize(self, case):
-        if not self.model:
-            description = create_loader().load_service_model("iot", "service-2")
-            self.model = ServiceModel(description, "iot")
         params = {
             name: dict(value) if isinstance(value, list) else value
             for name, value in case["params"]
@@ -144,8 +173,9 @@ def call(service, case):
 
 
 def main():
-    print(json.dumps({"botocore": botocore.__version__}))
     service = Service()
+    about = {"botocore": botocore.__version__, "operations": service.operations()}
+    print(json.dumps(about))
     for line in sys.stdin.buffer:
         case = json.loads(line)
         is_call = case["form"] == "operation"
