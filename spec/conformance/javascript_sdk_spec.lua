@@ -1,7 +1,11 @@
 -- The AWS SDK for JavaScript against the simulator: what a client that AWS wrote understands is what
 -- the service would have said. The SDK is installed once, outside the tree, in a cache folder.
 
+local core = require "iot.core"
+local iot = require "iot"
 local json = require "cjson.safe"
+local environment = require "spec.support.environment"
+local model = require "spec.support.service_model"
 local simulator = require "spec.support.simulator"
 
 local VERSION = "3.1169.0"
@@ -69,7 +73,7 @@ describe("the AWS SDK for JavaScript", function()
   teardown(function() sim:stop() end)
   before_each(function() sim:clear() end)
 
-  -- Makes these calls, each { command, input }, and returns their outcomes.
+  -- Makes these calls, each { command, input } or as javascript_sdk.mjs takes it, and returns their outcomes.
   local function node(calls)
     local words = {
       "cd", quote(folder), "&&", "env", "-i", "PATH=" .. quote(os.getenv "PATH"),
@@ -79,7 +83,7 @@ describe("the AWS SDK for JavaScript", function()
       words[#words + 1] = name .. "=" .. quote(value)
     end
     for index, call in ipairs(calls) do
-      calls[index] = { command = call[1], input = call[2] }
+      if call[1] then calls[index] = { command = call[1], input = call[2] } end
     end
     words[#words + 1] = "CALLS=" .. quote(json.encode(calls))
     words[#words + 1] = 'node --no-warnings "$OLDPWD/spec/conformance/javascript_sdk.mjs"'
@@ -138,5 +142,186 @@ describe("the AWS SDK for JavaScript", function()
     sim:fault { kind = "reset" }
     local outcome = node({ describe_task "plain" })[1]
     assert.same({ "Completed", 2 }, { outcome.output and outcome.output.status, outcome.attempts })
+  end)
+
+  -- Beside our client --------------------------------------------------------------------------
+
+  local LIST, REPORTS = "list_thing_registration_tasks", "list_thing_registration_task_reports"
+  local DESCRIBE, STOP = "describe_thing_registration_task", "stop_thing_registration_task"
+  local FORGED = "a+b/c= \195\169~*&x=1"
+  local START = { templateBody = '{"Resources":{}} caf\195\169', inputFileBucket = "factory", inputFileKey = "a/b.json",
+    roleArn = "arn:aws:iam::123456789012:role/x" }
+  local TEMPLATE = [[{ "Parameters": { "Name": { "Type": "String" }, "CSR": { "Type": "String", "Default": "csr" } },
+    "Resources": {
+      "thing": { "Type": "AWS::IoT::Thing", "Properties": { "ThingName": { "Ref": "Name" } } },
+      "certificate": { "Type": "AWS::IoT::Certificate",
+        "Properties": { "CertificateSigningRequest": { "Ref": "CSR" }, "Status": "ACTIVE" } } } }]]
+
+  -- These leave the service as it is.
+  local READING = {
+    { DESCRIBE, { taskId = "full" } }, { DESCRIBE, { taskId = "small" } },
+    { DESCRIBE, { taskId = "a/b?c%2F \195\169" } },
+    { LIST, {} }, { LIST, { status = "Failed" } }, { LIST, { status = "Completed", maxResults = 2 } },
+    { LIST, { status = "Cancelling", maxResults = 250 } },
+    { REPORTS, { taskId = "reported", reportType = "ERRORS" } },
+    { REPORTS, { taskId = "reported", reportType = "RESULTS", maxResults = 2 } },
+    { REPORTS, { taskId = "running", reportType = "ERRORS" } },
+  }
+  local REFUSED = {
+    { DESCRIBE, { taskId = "no-such-task" } }, { DESCRIBE, { taskId = ("x"):rep(41) } },
+    { STOP, { taskId = "no-such-task" } }, { STOP, { taskId = "full" } }, { STOP, { taskId = ("x"):rep(41) } },
+    { LIST, { maxResults = 0 } }, { LIST, { maxResults = 251 } }, { LIST, { status = "Resting" } },
+    { LIST, { nextToken = FORGED } }, { LIST, { status = "" } },
+    { REPORTS, { taskId = "reported", reportType = "SUMMARY" } },
+    { REPORTS, { taskId = "reported", reportType = "ERRORS", nextToken = FORGED } },
+    { "start_thing_registration_task",
+      { templateBody = "{}", inputFileBucket = "b", inputFileKey = "", roleArn = "" } },
+    { "register_thing", { templateBody = "no JSON" } },
+    { "register_thing", { templateBody = TEMPLATE, parameters = { Name = ("x"):rep(5000) } } },
+  }
+  -- Each client does these to something of its own.
+  local function writing(name)
+    return {
+      { "start_thing_registration_task", START }, { STOP, { taskId = name } }, { STOP, { taskId = name } },
+      { DESCRIBE, { taskId = name } }, { "register_thing", { templateBody = TEMPLATE, parameters = { Name = name } } },
+      { "register_thing", { templateBody = '{"Resources":{"t":{"Type":"AWS::IoT::Thing","Properties":{"ThingName":"'
+        .. name .. '2"}}}}', parameters = {} } },
+    }
+  end
+
+  local function command(call) return { model[call[1]].aws .. "Command", call[2] } end
+
+  -- A date as JavaScript writes it.
+  local function written(seconds)
+    local whole = math.floor(seconds)
+    return os.date("!%Y-%m-%dT%H:%M:%S", whole) .. (".%03dZ"):format(math.floor((seconds - whole) * 1000 + 0.5))
+  end
+
+  -- What our client makes of a call, in the shape of the SDK's outcomes.
+  local function own(client, call)
+    local result, message, detail = client[call[1]](client, call[2])
+    if not result then return { error = detail.code, status = detail.status, message = message } end
+    for _, name in ipairs { "creationDate", "lastModifiedDate" } do
+      if result[name] then result[name] = written(result[name]) end
+    end
+    return { output = result }
+  end
+
+  -- What differs from one call to the next is as good as its kind; a link is as good as its path.
+  local function comparable(output, name)
+    local copy = {}
+    for key, value in pairs(output) do copy[key] = value end
+    for _, key in ipairs { "nextToken", "certificatePem" } do copy[key] = copy[key] and type(copy[key]) end
+    if copy.taskId and not copy.status then copy.taskId = #copy.taskId end
+    copy.resourceLinks = copy.resourceLinks and {}
+    for index, link in ipairs(output.resourceLinks or {}) do copy.resourceLinks[index] = link:match "^[^?]*" end
+    if name then
+      local text = json.encode(copy):gsub(name, "NAME"):gsub("%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x+", "HEX")
+      copy = json.decode((text:gsub("%d+%-%d+%-%d+T[%d:.]+Z", "DATE")))
+    end
+    return copy
+  end
+
+  -- The outcomes of lists of calls, in that order, by one process.
+  local function by_list(lists)
+    local calls, outcomes = {}, {}
+    for _, list in ipairs(lists) do
+      for _, call in ipairs(list) do calls[#calls + 1] = call[2] and command(call) or call end
+    end
+    local all = node(calls)
+    for number, list in ipairs(lists) do
+      outcomes[number] = {}
+      for index in ipairs(list) do outcomes[number][index] = table.remove(all, 1) end
+    end
+    return outcomes
+  end
+
+  describe("beside our client", function()
+    local client, theirs, token
+
+    setup(function()
+      sim:settings { concurrent_tasks = 100, cancel_seconds = 60, report_links = 3, things = 10, seconds = 1000 }
+      sim:seed { taskId = "full", status = "Completed", message = "caf\195\169 \240\159\152\128", successCount = 12,
+        failureCount = 0, percentageProgress = 100, creationDate = 1555555555.123, lastModifiedDate = 1555555666.5,
+        templateBody = '{"Resources":{}}', inputFileBucket = "factory", inputFileKey = "a/b.json",
+        roleArn = "arn:aws:iam::123456789012:role/x" }
+      sim:seed { taskId = "small", status = "Failed", creationDate = 1555555555, lastModifiedDate = 1555555555.001 }
+      sim:seed { taskId = "a/b?c%2F \195\169", status = "Cancelled", creationDate = 1e9, lastModifiedDate = 1e9 }
+      for index = 1, 5 do sim:seed { taskId = "done" .. index, status = "Completed" } end
+      sim:seed { taskId = "reported", creationDate = 1e9, plan = { things = 20, failures = 5, seconds = 0 } }
+      sim:seed { taskId = "running", plan = { things = 20, failures = 5, seconds = 1e6 } }
+      for _, name in ipairs { "for-us", "for-them" } do
+        sim:seed { taskId = name, plan = { things = 100, failures = 10, seconds = 1e6 } }
+      end
+      environment.replace()
+      client = assert(iot.new(sim:options()))
+      environment.restore()
+      token = assert(client:list_thing_registration_tasks { status = "Completed", maxResults = 2 }).nextToken
+
+      -- They change what they change before they read: we find it as they did.
+      local outcomes = by_list { writing "for-them", READING, REFUSED, {
+        { LIST, { status = "Completed", maxResults = 2, nextToken = token } },
+        { paginate = "paginateListThingRegistrationTasks", pageSize = 2, input = { status = "Completed" } },
+        { paginate = "paginateListThingRegistrationTaskReports", pageSize = 2,
+          input = { taskId = "reported", reportType = "RESULTS" } },
+        { links = { taskId = "reported", reportType = "ERRORS" } },
+      } }
+      theirs = { writing = outcomes[1], reading = outcomes[2], refused = outcomes[3], paging = outcomes[4] }
+    end)
+    teardown(function() client:close() end)
+
+    it("gives the same", function()
+      for index, call in ipairs(READING) do
+        local mine, other = own(client, call), theirs.reading[index]
+        assert.is_nil(other.error, other.message)
+        assert.same(comparable(other.output), comparable(mine.output))
+      end
+    end)
+
+    it("is refused the same", function()
+      for index, call in ipairs(REFUSED) do
+        local mine, other = own(client, call), theirs.refused[index]
+        assert.same({ other.error, other.status }, { mine.error, mine.status })
+        assert.is_true(other.modeled)
+        assert.matches(other.message, mine.message, 1, true)
+      end
+    end)
+
+    it("changes the same", function()
+      for index, call in ipairs(writing "for-us") do
+        local mine, other = own(client, call), theirs.writing[index]
+        assert.is_nil(other.error, other.message)
+        assert.same(comparable(other.output, "for%-them"), comparable(mine.output, "for%-us"))
+      end
+    end)
+
+    it("goes on where the other stopped, and turns the same pages", function()
+      local LISTS = { { LIST, { status = "Completed", maxResults = 2 } },
+        { REPORTS, { taskId = "reported", reportType = "RESULTS", maxResults = 2 } } }
+      local second = own(client, { LIST, { status = "Completed", maxResults = 2, nextToken = token } })
+      assert.same(comparable(theirs.paging[1].output), comparable(second.output))
+      for number, list in ipairs(LISTS) do
+        local pages = {}
+        repeat
+          list[2].nextToken = pages[1] and pages[#pages].nextToken
+          pages[#pages + 1] = assert(client[list[1]](client, list[2]))
+        until not pages[#pages].nextToken
+        local others = theirs.paging[number + 1].output
+        assert.is_true(#pages > 1)
+        assert.equal(#pages, #others)
+        for index, page in ipairs(pages) do assert.same(comparable(others[index]), comparable(page)) end
+      end
+    end)
+
+    it("has links that lead to the same", function()
+      local page = assert(client[REPORTS](client, { taskId = "reported", reportType = "ERRORS" }))
+      local others = theirs.paging[4].output
+      assert.equal(3, #others)
+      for index, link in ipairs(page.resourceLinks) do
+        local reply = assert(core.request { method = "GET", url = link, ca_bundle = sim.ca_bundle, timeout = 10 })
+        assert.same({ status = 200, text = reply.body }, others[index])
+        assert.equal(200, reply.status)
+      end
+    end)
   end)
 end)
