@@ -120,7 +120,7 @@ function M.all_params(operation)
   return M.params(operation, wanted)
 end
 
---- What an operation is called by the service, for a label: its path.
+--- The path of an operation, with its label filled in.
 ---@param encoded? string  the label as it is written
 ---@return string
 function M.path(operation, encoded)

@@ -33,7 +33,7 @@ local WRONG = {
     '{"a":false}', '{"a":{}}', '{"a":{"b":"c"}}', '{"a":[]}', '{"a":["b"]}' },
 }
 
--- What a name and its members look like in a reply.
+-- A reply with these members, each written by json_of.
 local function reply_of(members) return { body = "{" .. table.concat(members, ",") .. "}" } end
 
 local function json_of(member, text) return ('"%s":%s'):format(member.name, text or VALUES[member.type][1]) end
