@@ -286,6 +286,12 @@ describe("the simulator's registrations", function()
   it("take input files of names that a task can have only", function()
     assert.error_matches(function() sim:put_object("b", "key", "x") end, "inputFileBucket")
     assert.error_matches(function() sim:put_object("bucket", "a?b", "x") end, "inputFileKey")
+    local url = sim.control .. "/objects/bucket/a%2Fb.json"
+    local put = calls.send { method = "PUT", url = url, body = '{"Name":"a"}\n\n' }
+    assert.same({ 200, '{"bytes":14}' }, { put.status, put.body })
+    local started = calls.post(TASKS, { templateBody = template(), inputFileBucket = "bucket",
+      inputFileKey = "a/b.json", roleArn = "arn:aws:iam::123456789012:role/x" }).document.taskId
+    assert.equal(1, describe_task(started).failureCount)
     sim:put_object("bucket", "../a/./b", "{}")
     sim:forget()
     assert.equal(10, describe_task(start_task(nil).document.taskId).successCount)

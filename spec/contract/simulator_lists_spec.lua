@@ -86,6 +86,11 @@ describe("the simulator's lists", function()
     assert.same({}, (collect { status = "Cancelled" }))
   end)
 
+  it("are what a task without a taskId is taken for", function()
+    sim:seed { taskId = "t", status = "Completed" }
+    assert.equal('{"taskIds":["t"]}', calls.get(TASKS .. "/").body)
+  end)
+
   it("are not moved by tasks that are added meanwhile", function()
     local ids = reversed(sim:seed_many { { count = 10, status = "Completed" } })
     local function add(page)

@@ -31,7 +31,7 @@ y6D+G92IdAnKPa29VqmEfav7g/tUt9RNaI/nWqYcCzfZzhx9mK0s7gP6U6TPklg=
 
 -- In the text of the signature, which ends the certificate: eight digits of the series, eight of the number.
 local PLACE = PEM:find("\n................[^\n]+\n[^\n]+\n%-%-%-%-%-END")
-M.HEAD, M.TAIL = PEM:sub(1, PLACE), PEM:sub(PLACE + 17)
+local HEAD, TAIL = PEM:sub(1, PLACE), PEM:sub(PLACE + 17)
 
 -- A series of certificates: what those of one task have in common, as hexadecimal digits.
 function M.series(name)
@@ -52,8 +52,13 @@ function M.id(series, number)
   return M.id_head(series) .. M.digits(number)
 end
 
+-- The certificate with these digits, or whatever comes in their place.
+function M.pem_with(series, digits)
+  return HEAD .. series:sub(1, 8) .. digits .. TAIL
+end
+
 function M.pem(series, number)
-  return M.HEAD .. series:sub(1, 8) .. M.digits(number) .. M.TAIL
+  return M.pem_with(series, M.digits(number))
 end
 
 return M

@@ -40,41 +40,39 @@ local function extent(task)
   return (tonumber(members.successCount) or 0) + failures, failures
 end
 
--- What stands between the values of a line of RESULTS: a list of texts, and the kind of the value after each.
-local NUMBER, OFFSET, DIGITS = 1, 2, 3
-local function layout(task)
-  local texts, kinds = {}, {}
-  local function add(text, kind)
-    texts[#texts + 1], kinds[#kinds + 1] = text, kind
+local ARNS = {
+  Thing = function(_, digits) return arns.thing("thing-" .. digits) end,
+  Certificate = function(series, digits) return arns.certificate(certificates.id_head(series) .. digits) end,
+  Policy = function(_, digits) return arns.policy("policy-" .. digits) end,
+}
+
+-- A byte in place of the digits of a line's number, and what JSON makes of it.
+local PLACE, PLACE_IN_JSON = "\1", "\\u0001"
+
+local function split(text)
+  local parts = {}
+  for part in (text .. PLACE_IN_JSON):gmatch("(.-)" .. PLACE_IN_JSON) do
+    parts[#parts + 1] = part
   end
-  local template = templates.parse(task.members.templateBody or "")
-  local series = certificates.series(task.members.taskId)
-  local resources, named, certified = template and template.resources or RESOURCES, {}, false
-  for index, resource in ipairs(resources) do
-    local before = (index > 1 and "," or "") .. cjson.encode(resource.name) .. ":"
-    if resource.kind == "Thing" then
-      named[index] = { before .. cjson.encode(arns.thing("thing-")):sub(1, -2), DIGITS }
-    elseif resource.kind == "Certificate" then
-      certified = certified or templates.source(resource) ~= "CertificateId"
-      named[index] = { before .. cjson.encode(arns.certificate(certificates.id_head(series))):sub(1, -2), DIGITS }
-    else
-      named[index] = { before .. cjson.encode(arns.policy("policy-")):sub(1, -2), DIGITS }
-    end
-  end
-  add('{"lineNumber":', NUMBER)
-  add(',"offset":', OFFSET)
-  local text = ',"response":{'
-  if certified then
-    add(text .. '"CertificatePem":' .. cjson.encode(certificates.HEAD .. series:sub(1, 8)):sub(1, -2), DIGITS)
-    text = cjson.encode(certificates.TAIL):sub(2) .. ","
-  end
-  text = text .. '"ResourceArns":{'
-  for _, one in ipairs(named) do
-    add(text .. one[1], one[2])
-    text = '"'
-  end
-  return texts, kinds, text .. "}}}\n"
+  return parts
 end
+
+-- What stands in a line of RESULTS after its offset: a list of texts between which the digits come.
+local function layout(task)
+  local template = templates.parse(task.members.templateBody or "")
+  local resources, series = template and template.resources or RESOURCES, certificates.series(task.members.taskId)
+  local pem, named = "", {}
+  for index, resource in ipairs(resources) do
+    local source = templates.source(resource)
+    if source == "CertificateSigningRequest" or source == "CertificatePem" then
+      pem = '"CertificatePem":' .. cjson.encode(certificates.pem_with(series, PLACE)) .. ","
+    end
+    named[index] = cjson.encode(resource.name) .. ":" .. cjson.encode(ARNS[resource.kind](series, PLACE))
+  end
+  return split((',"response":{%s"ResourceArns":{%s}}}\n'):format(pem, table.concat(named, ",")))
+end
+
+local NUMBER_HEAD, OFFSET_HEAD = '{"lineNumber":', ',"offset":'
 
 local function length(number)
   local digits, limit = 1, 10
@@ -96,39 +94,37 @@ end
 -- The bytes of the RESULTS from one record to another.
 local function results_size(task, first, last)
   local things, failures = extent(task)
-  local texts, kinds, ending = layout(task)
-  local size = #table.concat(texts) + #ending
-  for _, kind in ipairs(kinds) do
-    size = size + (kind == DIGITS and 8 or 0)
-  end
-  local total = 0
+  local texts, total = layout(task), 0
+  local size = #NUMBER_HEAD + #OFFSET_HEAD + #table.concat(texts)
   for record = first, last do
     local line = success_line(record, things, failures)
-    total = total + size + length(line) + length((line - 1) * INPUT_SIZE)
+    total = total + size + length(line) + length((line - 1) * INPUT_SIZE) + (#texts - 1) * math.max(8, length(line))
   end
   return total
 end
 
--- The texts of some records of RESULTS, as a list.
-local function results(texts, kinds, ending, things, failures)
+-- A function that makes the texts of some records, as a list.
+local function results(task, things, failures)
+  local texts = layout(task)
   return function(first, last)
     local list, count = {}, 0
     for record = first, last do
       local line = success_line(record, things, failures)
       local digits = certificates.digits(line)
-      for index, kind in ipairs(kinds) do
-        list[count + 1] = texts[index]
-        list[count + 2] = kind == DIGITS and digits or kind == NUMBER and line or (line - 1) * INPUT_SIZE
+      list[count + 1], list[count + 2] = NUMBER_HEAD, line
+      list[count + 3], list[count + 4] = OFFSET_HEAD, (line - 1) * INPUT_SIZE
+      list[count + 5] = texts[1]
+      count = count + 5
+      for index = 2, #texts do
+        list[count + 1], list[count + 2] = digits, texts[index]
         count = count + 2
       end
-      list[count + 1] = ending
-      count = count + 1
     end
     return list
   end
 end
 
-local function failed(things, failures)
+local function failed(_, things, failures)
   local way = settings.get("report_errors")
   return function(first, last)
     local list = {}
@@ -145,17 +141,11 @@ local function failed(things, failures)
   end
 end
 
+local WRITE = { RESULTS = results, ERRORS = failed }
+
 -- An iterator over the records from *first* to *last*, as texts of many lines.
 function M.pieces(task, report_type, first, last)
-  local things, failures = extent(task)
-  local write
-  if report_type == "RESULTS" then
-    local texts, kinds, ending = layout(task)
-    write = results(texts, kinds, ending, things, failures)
-  else
-    write = failed(things, failures)
-  end
-  local at = first
+  local write, at = WRITE[report_type](task, extent(task)), first
   return function()
     if at <= last then
       local from = at
