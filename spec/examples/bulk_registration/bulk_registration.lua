@@ -25,9 +25,7 @@ file:close()
 local checked, message = iot.check_provisioning(template, input_name)
 if not checked then give_up(message) end
 for _, problem in ipairs(checked.problems) do io.stderr:write("warning: ", problem.message, "\n") end
-if checked.failed_lines < checked.problem_count and checked.problems[1].where == "template" then
-  give_up "the template cannot be used"
-end
+if checked.problems[1] and checked.problems[1].where == "template" then give_up "the template cannot be used" end
 
 local client, reason = iot.new { app_id = "bulk-registration" }
 if not client then give_up(reason) end

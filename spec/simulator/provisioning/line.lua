@@ -39,7 +39,8 @@ function M.problem(parameters)
   end
 end
 
--- All parameters of a template with their values; or nil and what is wrong with the given ones.
+-- All parameters of a template with their values, of which those that nothing refers to may have none; or nil and
+-- what is wrong with the given ones.
 local function complete(template, given)
   local whole = {}
   for name in pairs(given) do
@@ -49,7 +50,7 @@ local function complete(template, given)
   end
   for name, parameter in pairs(template.parameters) do
     whole[name] = given[name] or parameter.default
-    if not whole[name] then
+    if not whole[name] and parameter.used then
       return nil, ("Parameter %s is missing and has no Default"):format(name)
     end
   end

@@ -1,6 +1,6 @@
 -- Provisioning templates (reference 9.3). A template that was parsed holds
 --
---   parameters   by name: { default = text or nil }
+--   parameters   by name: { default = text or nil, used = whether a Ref names it }
 --   resources    a list in order of logical names: { name, kind, properties, override }; kind is "Thing",
 --                "Certificate" or "Policy", and properties are as they were written
 --
@@ -74,7 +74,7 @@ local function check_override(resource)
   end
 end
 
-local function parse_resource(name, written, parameters)
+local function parse_resource(name, written, known)
   local kind = is_object(written) and KINDS[written.Type]
   if not kind then
     return nil, ("Resource %s must have one of the Types AWS::IoT::Thing, AWS::IoT::Certificate, AWS::IoT::Policy")
@@ -89,7 +89,7 @@ local function parse_resource(name, written, parameters)
     return nil, ("Resource %s must have exactly one of %s"):format(name, table.concat(M.SOURCES[kind], ", "))
   end
   local wrong = check_override(resource)
-  local problem = wrong or values.problem(resource.properties, parameters)
+  local problem = wrong or values.problem(resource.properties, known)
   if problem then
     return nil, wrong or ("Resource %s: %s"):format(name, problem)
   end
@@ -100,13 +100,22 @@ local function parse_resources(written, parameters)
   if not is_object(written) or next(written) == nil then
     return nil, "Resources must be an object with at least one resource"
   end
-  local resources = {}
+  local resources, known, used = {}, {}, {}
+  for _, names in ipairs { parameters, written } do
+    for name in pairs(names) do
+      known[name] = true
+    end
+  end
   for name, one in pairs(written) do
-    local resource, problem = parse_resource(name, one, parameters)
+    local resource, problem = parse_resource(name, one, known)
     if not resource then
       return nil, problem
     end
+    values.references(resource.properties, used)
     resources[#resources + 1] = resource
+  end
+  for name, parameter in pairs(parameters) do
+    parameter.used = used[name] or false
   end
   table.sort(resources, function(a, b) return a.name < b.name end)
   return resources
