@@ -46,8 +46,10 @@ local function write_file(name, text)
   file:close()
 end
 
+-- Debian's, which has the package; else the one of the PATH.
 local function python(arguments)
-  local pipe = assert(io.popen("unset LD_PRELOAD; exec /usr/bin/python3 " .. arguments .. " 2>&1", "r"))
+  local pipe = assert(io.popen("unset LD_PRELOAD; for python in /usr/bin/python3 python3; do "
+    .. "$python -c 'import botocore.auth' 2>/dev/null && break; done; exec $python " .. arguments .. " 2>&1", "r"))
   local output = pipe:read("*a")
   pipe:close()
   return output
@@ -55,7 +57,7 @@ end
 
 describe("signatures by botocore", function()
   local missing = simulator.missing()
-    or python "-c 'import botocore.auth'" ~= "" and "/usr/bin/python3 has no botocore"
+    or python "-c 'import botocore.auth'" ~= "" and "no Python here has botocore"
   if missing then
     pending(missing) -- botocore signs, and nginx is what checks it
     return
