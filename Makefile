@@ -183,9 +183,10 @@ install: all ## Install library and command to PREFIX (/usr/local) for LUA
 	  mkdir -p "$$(dirname '$(DESTDIR)$(INST_LUADIR)'/$$module)" && \
 	  install -m 644 lua/$$module '$(DESTDIR)$(INST_LUADIR)'/$$module || exit; done
 	$(Q)mkdir -p '$(DESTDIR)$(INST_BINDIR)'
-	$(Q){ printf '%s\n' '#!$(INTERPRETER)' \
-	    'package.path = [[$(INST_LUADIR)/?.lua;$(INST_LUADIR)/?/init.lua;]] .. package.path' \
-	    'package.cpath = [[$(INST_LIBDIR)/?.so;]] .. package.cpath' && sed 1d lua/iot-tasks; } >'$(COMMAND)'
+	$(Q)absolute() { case $$1 in /*) echo "$$1" ;; *) echo '$(CURDIR)'"/$$1" ;; esac; }; \
+	  lua=$$(absolute '$(INST_LUADIR)') lib=$$(absolute '$(INST_LIBDIR)'); { \
+	    printf '%s\n' '#!$(INTERPRETER)' "package.path = [[$$lua/?.lua;$$lua/?/init.lua;]] .. package.path" \
+	      "package.cpath = [[$$lib/?.so;]] .. package.cpath" && sed 1d lua/iot-tasks; } >'$(COMMAND)'
 	$(Q)chmod 755 '$(COMMAND)'
 
 clean: ## Remove everything built

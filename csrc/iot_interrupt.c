@@ -1,6 +1,7 @@
 #include "iot_interrupt.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stddef.h>
 
 #include "iot_clock.h"
@@ -19,4 +20,10 @@ bool iot_interrupt_sleep(double seconds, const struct iot_interrupt *interrupt)
     seconds = end - iot_clock_monotonic();
   }
   return !iot_interrupted(interrupt);
+}
+
+void iot_interrupt_die(void)
+{
+  signal(SIGINT, SIG_DFL);
+  raise(SIGINT);
 }

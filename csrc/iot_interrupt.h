@@ -22,4 +22,8 @@ bool iot_interrupted(const struct iot_interrupt *interrupt);
 /* Sleep for `seconds`, also when signals come; false when it was interrupted. */
 bool iot_interrupt_sleep(double seconds, const struct iot_interrupt *interrupt);
 
+/* End the process as an interrupt from the terminal does: what comes of it tells the shell. Returns where the signal
+   is blocked. */
+void iot_interrupt_die(void);
+
 #endif

@@ -39,6 +39,14 @@ static int sleep_seconds(lua_State *L)
   return 1;
 }
 
+/* core.die_of_interrupt(): ends the process by SIGINT, nothing closed; returns where that is blocked */
+static int die_of_interrupt(lua_State *L)
+{
+  (void)L;
+  iot_interrupt_die();
+  return 0;
+}
+
 /* core.parse_time(text) -> seconds since the epoch, of an RFC 3339 time | nil */
 static int parse_time(lua_State *L)
 {
@@ -264,6 +272,7 @@ void liot_open_system(lua_State *L)
     { "now", now },
     { "monotonic", monotonic },
     { "sleep", sleep_seconds },
+    { "die_of_interrupt", die_of_interrupt },
     { "parse_time", parse_time },
     { "parse_http_date", parse_http_date },
     { "uuid", uuid },

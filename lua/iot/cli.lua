@@ -1,4 +1,5 @@
 ---The command `iot-tasks`: from the words of a command line to an exit code.
+local core = require "iot.core"
 local arguments = require "iot.cli.arguments"
 local commands = require "iot.cli.commands"
 local manual = require "iot.cli.manual"
@@ -64,6 +65,15 @@ function cli.main(words, facts)
   if not ok then result = caught(session, result) end
   pcall(session.close, session)
   return result
+end
+
+---Run a command line as the program that this process is, and end it. After Ctrl-C it ends by that signal, or a
+---shell would go on with its loop or script.
+---@param words string[]
+function cli.run(words)
+  local code = cli.main(words)
+  if code == exit.interrupted then core.die_of_interrupt() end
+  os.exit(code, true)
 end
 
 return cli

@@ -161,6 +161,9 @@ describe("a check before the start and the service", function()
     { false, "a parameter of another type", '{"Parameters":{"N":{"Type":"Number"}},"Resources":{"r":{"Type":'
       .. '"AWS::IoT::Thing","Properties":{"ThingName":"x"}}}}' },
     { false, "an unknown type", resource('"ThingName":"x"', "Bucket") },
+    { false, "an override of another resource", resource(NAMED, nil, ',"OverrideSettings":{"Status":"REPLACE"}') },
+    { false, "an override of a policy", resource('"PolicyName":"p"', "Policy", ',"OverrideSettings":{"A":"FAIL"}') },
+    { false, "a thing without a name", resource '"AttributePayload":{"a":{"Ref":"N"}}' },
     { false, "an unknown override", resource(NAMED, nil, ',"OverrideSettings":{"ThingGroups":"KEEP"}') },
     { false, "a Ref to nothing", resource '"ThingName":{"Ref":"M"}' },
     { false, "a Ref to nothing, deep down", resource '"ThingName":{"Ref":"N"},"AttributePayload":{"a":[{"Ref":"M"}]}' },

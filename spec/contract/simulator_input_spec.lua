@@ -226,7 +226,8 @@ describe("the simulator's registrations", function()
 
   it("allow each override setting", function()
     for _, value in ipairs { "DO_NOTHING", "REPLACE", "FAIL", "MERGE" } do
-      assert.equal("Completed", process('{"Name":"a"}', template(thing { OverrideSettings = { X = value } })).status)
+      assert.equal("Completed",
+        process('{"Name":"a"}', template(thing { OverrideSettings = { ThingGroups = value } })).status)
     end
   end)
 

@@ -293,7 +293,16 @@ describe("check", function()
   local function result(fields)
     local base = { ok = true, lines = 0, failed_lines = 0, problem_count = 0, problems = {} }
     for name, value in pairs(fields or {}) do base[name] = value end
-    rig.answers.check_provisioning = { base }
+    -- As the library has it: all problems are told, and so many kept.
+    rig.answers.check_provisioning = function(_, _, options)
+      local all = base.problems
+      base.problems = {}
+      for i, problem in ipairs(all) do
+        if options.on_problem then options.on_problem(problem) end
+        if i <= (options.max_problems or 1000) then base.problems[i] = problem end
+      end
+      return base
+    end
   end
   local BROKEN = { ok = false, lines = 12, failed_lines = 1, problem_count = 4, problems = {
     { where = "template", code = "Unused", parameter = "A", message = "template: the parameter A is not used" },
@@ -306,6 +315,7 @@ describe("check", function()
     check({ 0, "ok\n", "" }, rig:run("check", "--template", "t.json"))
     assert.equal('{"Resources":{}}', rig.calls[1].params)
     assert.is_nil(rig.calls[1].options)
+    result()
     check({ 0, '{"ok":true,"lines":0,"failedLines":0,"problemCount":0,"problems":[]}\n', "" },
       rig:run("check", "--template", "t.json", "--output", "json"))
   end)
@@ -332,9 +342,9 @@ describe("check", function()
 template: the parameter A is not used
 line 7: it is no JSON object
 line 7: odd
-1 more
 4 problems; 1 of 12 lines would fail
 ]], "" }, rig:run("check", "--template", "t.json", "in.json"))
+    result(BROKEN)
     check({ 3, '{"ok":false,"lines":12,"failedLines":1,"problemCount":4,"problems":['
       .. '{"where":"template","code":"Unused","parameter":"A","message":"template: the parameter A is not used"},'
       .. '{"where":"input","line":7,"code":"NoObject","message":"line 7: it is no JSON object"},'
@@ -346,10 +356,21 @@ line 7: odd
     check({ 3, "template: it is no JSON object\n1 problem\n", "" }, rig:run("check", "--template", "t.json"))
   end)
 
+  it("tells of no more problems than it may", function()
+    rig.files["in.json"] = "{}"
+    result(BROKEN)
+    check({ 3, "template: the parameter A is not used\n4 problems; 1 of 12 lines would fail\n", "" },
+      rig:run("check", "--template", "t.json", "in.json", "--limit", "1"))
+    result(BROKEN)
+    local code, output = rig:run("check", "--template", "t.json", "in.json", "--limit", "2", "--output", "json")
+    assert.same({ 3, 2, 4 }, { code, #json.decode(output).problems, json.decode(output).problemCount })
+  end)
+
   it("says why it cannot", function()
     local detail = cli_rig.failure({ code = "InvalidParameter" }, "no")
     rig.answers.check_provisioning = failing(detail)
-    check({ 1, "", "iot-tasks: no\n" }, rig:run("check", "--template", "t.json", "-"))
+    check({ 1, "", "iot-tasks: no\n" }, rig:run("check", "--template", "t.json"))
+    check({ 1, "", "iot-tasks: -: no\n" }, rig:run("check", "--template", "t.json", "-"))
   end)
 end)
 

@@ -13,8 +13,11 @@ end
 local NAME = '"Name":{"Type":"String"}'
 local THING = '"thing":{"Type":"AWS::IoT::Thing","Properties":{"ThingName":{"Ref":"Name"}}}'
 
--- One resource, named r.
+-- One resource, named r; a thing has a ThingName unless it is given another.
 local function resource(properties, kind, more)
+  if not kind and not properties:find('^"ThingName"') then
+    properties = '"ThingName":"t"' .. (properties ~= "" and "," or "") .. properties
+  end
   return of(NAME, ('"r":{"Type":"AWS::IoT::%s","Properties":{%s}%s}'):format(kind or "Thing", properties, more or ""))
 end
 
@@ -29,9 +32,10 @@ local WIDE = ("\195\188"):rep(2049)
 local GOOD = {
   { "a thing", of(NAME, THING) },
   { "no Parameters", '{"Resources":{"r":{"Type":"AWS::IoT::Thing","Properties":{"ThingName":"one"}}}}' },
-  { "a resource without Properties", '{"Resources":{"r":{"Type":"AWS::IoT::Thing"}}}' },
-  { "sections that nobody knows", '{"Description":null,"Resources":{"r":{"Type":"AWS::IoT::Thing","Metadata":5}}}' },
-  { "white space all over", " \r\n\t{ \"Resources\" :\n{\"r\":\t{\"Type\" : \"AWS::IoT::Thing\"}}}\n" },
+  { "sections that nobody knows", '{"Description":null,"Resources":{"r":{"Type":"AWS::IoT::Thing","Metadata":5,'
+    .. '"Properties":{"ThingName":"t"}}}}' },
+  { "white space all over", " \r\n\t{ \"Resources\" :\n{\"r\":\t{\"Type\" : \"AWS::IoT::Thing\" ,\r\"Properties\":"
+    .. "{ \"ThingName\":\"t\"}}}}\n" },
   { "a parameter that is used nowhere", of(NAME .. ',"Other":{"Type":"String"}', THING) },
   { "a Default", of('"Name":{"Type":"String","Default":""}', THING) },
   { "a Default of the greatest length",
@@ -45,9 +49,9 @@ local GOOD = {
     .. '"c":{"Type":"AWS::IoT::Policy","Properties":{"PolicyDocument":{"Ref":"Name"}}},'
     .. '"d":{"Type":"AWS::IoT::Policy","Properties":{"PolicyDocument":{"Fn::Join":["",[{"Ref":"Name"}]]}}}') },
   { "what may be done with a thing that is there", overrides
-    '{"AttributePayload":"MERGE","ThingTypeName":"REPLACE","ThingGroups":"DO_NOTHING","Later":"FAIL"}' },
+    '{"AttributePayload":"MERGE","ThingTypeName":"REPLACE","ThingGroups":"DO_NOTHING"}' },
   { "what may be done with a certificate that is there", overrides('{"Status":"REPLACE"}', "Certificate") },
-  { "override settings of a policy", overrides('{"Anything":"FAIL"}', "Policy") },
+  { "empty override settings of a policy", overrides("{}", "Policy") },
   { "a name that is joined", resource '"ThingName":{"Fn::Join":["-",["a",{"Ref":"Name"}]]}' },
   { "a function that nobody knows", resource '"ThingName":{"Fn::Sub":"${Name}"}' },
   { "a Ref far down", resource('"a":' .. ('{"a":['):rep(400) .. '{"Ref":"Name"}' .. ("]}"):rep(400)) },
@@ -124,9 +128,13 @@ local BAD = {
     { "UnknownResourceType", "the Type of the resource r is an object, not a string", resource = "r" } } },
   { "with an action that there is not", overrides '{"ThingGroups":"DELETE"}', {
     { "InvalidOverride", "the override setting ThingGroups cannot be DELETE", resource = "r" } } },
-  { "with an action that is no text", overrides '{"A":true,"B":null}', {
-    { "InvalidOverride", "the override setting A cannot be a boolean", resource = "r" },
-    { "InvalidOverride", "the override setting B cannot be null", resource = "r" } } },
+  { "with an action that is no text", overrides '{"ThingGroups":true,"ThingTypeName":null}', {
+    { "InvalidOverride", "the override setting ThingGroups cannot be a boolean", resource = "r" },
+    { "InvalidOverride", "the override setting ThingTypeName cannot be null", resource = "r" } } },
+  { "with an override setting of another resource", overrides '{"Status":"REPLACE"}', {
+    { "UnknownOverride", "the resource r has no override setting Status", resource = "r" } } },
+  { "with an override setting of a policy", overrides('{"PolicyName":"FAIL"}', "Policy"), {
+    { "UnknownOverride", "the resource r has no override setting PolicyName", resource = "r" } } },
   { "with a status to be merged", overrides('{"Status":"MERGE"}', "Certificate"), {
     { "InvalidOverride", "the override setting Status cannot be MERGE", resource = "r" } } },
   { "with override settings that are a text", overrides '"REPLACE"', {
@@ -171,6 +179,10 @@ local BAD = {
   { "with a thing name of other characters", resource '"ThingName":"a b"', {
     { "InvalidThingName", "the thing name 'a b' has characters other than a-z, A-Z, 0-9, ':', '_' and '-'",
       resource = "r" } } },
+  { "with a thing without Properties", '{"Resources":{"r":{"Type":"AWS::IoT::Thing"}}}', {
+    { "InvalidThingName", "the resource r has no ThingName", resource = "r" } } },
+  { "with a thing name that is null", resource '"ThingName":null', {
+    { "InvalidThingName", "the resource r has no ThingName", resource = "r" } } },
   { "with a thing name that is a number", resource '"ThingName":5', {
     { "InvalidThingName", "the ThingName of the resource r is a number, not a string", resource = "r" } } },
 
@@ -178,7 +190,7 @@ local BAD = {
     '"z":{"Type":"No"},"y":{"Type":"AWS::IoT::Policy","Properties":{"x":{"Ref":"x"}},"OverrideSettings":{"s":"t"}}'), {
     { "InvalidParameterType", "the Type of the parameter a is Number, not String", parameter = "a" },
     { "InvalidParameterType", "the Type of the parameter b is Number, not String", parameter = "b" },
-    { "InvalidOverride", "the override setting s cannot be t", resource = "y" },
+    { "UnknownOverride", "the resource y has no override setting s", resource = "y" },
     { "InvalidPolicySource", "the resource y must have exactly one of PolicyName, PolicyDocument; it has none",
       resource = "y" },
     { "UndeclaredReference", "the resource y refers to x, which is not declared as a parameter", resource = "y",

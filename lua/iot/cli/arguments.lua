@@ -20,7 +20,7 @@ local types = {
     local number = tonumber(text:match "^%d+%.?%d*$" or text:match "^%.%d+$")
     return number and number > 0 and number < math.huge and number or nil
   end },
-  count = { "a whole number from 1", function(text)
+  count = { "a whole number from 1 to 2147483647", function(text)
     local number = tonumber(text:match "^%d+$")
     return number and number >= 1 and number < 2 ^ 31 and number or nil
   end },
@@ -43,6 +43,7 @@ end
 
 -- An option word: its name, and the value that stands behind a "=".
 local function split(word)
+  if word == "-h" then return "help" end
   local name, value = word:match "^%-%-([^=]*)=(.*)$"
   if name then return name, value end
   return word:match "^%-%-(.*)$"
@@ -61,8 +62,9 @@ local function take_option(words, at, into)
   if not text then
     text, used = words[at + 1], 2
     -- That more likely is the next option. One that is a value can be told by "=".
-    if not text or text:find "^%-%-" then return nil, ("--%s needs a value: %s"):format(name, option.value) end
+    if text and text:find "^%-%-" then text = nil end
   end
+  if not text or text == "" then return nil, ("--%s needs a value: %s"):format(name, option.value) end
   local value, reason = read_value(option, text)
   if value == nil then return nil, reason end
   into[name] = value
@@ -133,7 +135,9 @@ local function refusal(request)
       return ("%s needs --%s %s"):format(command.name, name, manual.options[name].value)
     end
   end
-  if #operands < command.least then return ("%s needs %s"):format(command.name, command.operands) end
+  if #operands < command.least or command.least > 0 and operands[1] == "" then
+    return ("%s needs %s"):format(command.name, command.operands)
+  end
   if #operands > command.most then return "unexpected argument " .. quoted(operands[command.most + 1]) end
   return rules[command.name] and rules[command.name](request)
 end

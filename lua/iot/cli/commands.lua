@@ -79,8 +79,11 @@ end
 -- How to show a record. A terminal gets nothing that could harm it, not even of a raw line.
 local function record_writer(session)
   if not session.options.raw then return session.form.record end
-  if session.is_terminal(session.stdout) then return function(record) return text.raw(record.raw) end end
-  return function(record) return record.raw .. "\n" end
+  local is_terminal = session.is_terminal(session.stdout)
+  return function(record)
+    if record.was_cut then session:tell(text.failure(text.cut(record))) end
+    return is_terminal and text.raw(record.raw) or record.raw .. "\n"
+  end
 end
 
 function commands.report(session)
@@ -93,6 +96,17 @@ function commands.report(session)
   return done
 end
 
+-- People see each problem as it is found; a document has a list of them, which is bounded.
+local function check_options(session)
+  local form, limit = session.form, session.options.limit
+  if not form.problem then return { max_problems = limit } end
+  local shown = 0
+  return { max_problems = 0, on_problem = function(problem)
+    shown = shown + 1
+    if shown <= (limit or math.huge) then session:write(form.problem(problem)) end
+  end }
+end
+
 function commands.check(session)
   local template, reason = session:read_template()
   if not template then return nil, reason end
@@ -101,9 +115,9 @@ function commands.check(session)
     input, reason = session:open_input(name)
     if not input then return nil, reason end
   end
-  local result, message, detail = session.iot.check_provisioning(template, input)
+  local result, message, detail = session.iot.check_provisioning(template, input, check_options(session))
   if input then session:close_input(input) end
-  if not result then return nil, message, detail end
+  if not result then return nil, name and text.name(name) .. ": " .. message or message, detail end
   session:write(session.form.check(result, input ~= nil))
   return result.ok and done or partly
 end

@@ -1,18 +1,14 @@
 ---JSON as the command writes it: members in a fixed order, valid UTF-8 whatever came, and nothing that a
----terminal would obey. (The library's own codec knows neither order nor an empty list.)
+---terminal would obey. (The library's own codec, which writes the texts, knows neither order nor an empty list.)
+local core = require "iot.core"
+local excerpt = require "iot.excerpt"
+
 local json = {}
 
 local Object, List, Text = {}, {}, {}
 
-local named = { ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r",
-  ["\t"] = "\\t" }
-
+-- The control characters that JSON does not mind: ASCII's last one, and those of UTF-8 that are not ASCII's.
 local function escape(byte)
-  return named[byte] or ("\\u%04x"):format(byte:byte())
-end
-
--- The control characters of UTF-8 that are not ASCII's.
-local function escape_c1(byte)
   return ("\\u%04x"):format(byte:byte())
 end
 
@@ -47,8 +43,12 @@ local function valid_utf8(text)
   return table.concat(parts)
 end
 
+-- The codec escapes each slash, which is of no use here.
+local unescaped = { ["\\/"] = "/" }
+
 local function encode_string(text)
-  return '"' .. valid_utf8(text):gsub('[%c"\\]', escape):gsub("\194([\128-\159])", escape_c1) .. '"'
+  local list = core.encode_json { core.is_utf8(text) and text or valid_utf8(text) }
+  return (list:sub(2, -2):gsub("\\.", unescaped):gsub("\127", escape):gsub("\194([\128-\159])", escape))
 end
 
 -- Whole numbers without a fraction; others with as many digits as tell them from their neighbours.
@@ -91,7 +91,7 @@ end
 ---@param text string  one line
 ---@param object table  what the library read of it
 function json.object_of_text(text, object)
-  text = text:gsub("^%s+", ""):gsub("%s+$", "")
+  text = excerpt.trim(text)
   return is_strict(text) and setmetatable({ text = text }, Text) or object
 end
 
@@ -124,7 +124,7 @@ end
 
 local function encode_table(value)
   local class = getmetatable(value)
-  if class == Text then return (valid_utf8(value.text):gsub("\127", escape):gsub("\194([\128-\159])", escape_c1)) end
+  if class == Text then return (valid_utf8(value.text):gsub("\127", escape):gsub("\194([\128-\159])", escape)) end
   if class == Object then return encode_object(value.order, value.members) end
   if class == List then return encode_list(value.items) end
   if value[1] ~= nil then return encode_list(value) end

@@ -38,7 +38,7 @@ local options = {
   { name = "interval", value = "SECONDS", type = "seconds",
     help = "between two looks at the task, at least 1; 5, growing to 30" },
   { name = "status", value = "STATUS", help = "InProgress, Completed, Failed, Cancelled or Cancelling; any" },
-  { name = "limit", value = "COUNT", type = "count", help = "how many at most; all" },
+  { name = "limit", value = "COUNT", type = "count", help = "how many to show at most; all" },
   { name = "type", value = "errors|results", choices = { "errors", "results" }, help = "which report; errors" },
   { name = "raw", help = "each line as it came; on a terminal without what could harm it" },
 }
@@ -107,12 +107,12 @@ results, what was made of it. With --output json each record is a JSON object on
     },
   },
   {
-    name = "check", options = { "template" }, required = { "template" }, operands = "[INPUT_FILE|-]",
+    name = "check", options = { "template", "limit" }, required = { "template" }, operands = "[INPUT_FILE|-]",
     least = 0, most = 1,
     summary = "look for mistakes in a template and an input file",
     about = [[
 Looks for mistakes in a template and, where one is given, in an input file: what a task would fail of.
-Nothing is sent to anyone.]],
+Nothing is sent to anyone. With --output json 1000 problems are told, unless --limit says otherwise.]],
     partly = "problems were found",
     examples = { "iot-tasks check --template template.json batch-7.json" },
   },

@@ -33,7 +33,7 @@ Session.__index = Session
 function session.new(facts)
   facts = facts or {}
   return setmetatable({
-    iot = facts.iot or require "iot", open = facts.open or io.open,
+    iot = facts.iot, open = facts.open or io.open,
     stdin = facts.stdin or io.stdin, stdout = facts.stdout or io.stdout, stderr = facts.stderr or io.stderr,
     is_terminal = facts.is_terminal or function(stream) return core.terminal_width(stream) ~= nil end,
     options = {}, operands = {}, form = text,
@@ -42,6 +42,7 @@ end
 
 ---@param request iot.cli.Request
 function Session:take(request)
+  self.iot = self.iot or require "iot"
   self.options, self.operands, self.parameters = request.options, request.operands, request.parameters
   self.form = request.options.output == "json" and documents or text
 end

@@ -42,10 +42,12 @@ local function input_of(task)
   return ("s3://%s/%s"):format(fit(task.inputFileBucket or ""), fit(task.inputFileKey or ""))
 end
 
--- Names and values of a map, in the order of the names.
+-- Names and texts of a map, in the order of the names.
 local function pairs_of(map)
   local rows = {}
-  for name, value in pairs(map or {}) do rows[#rows + 1] = { fit(name), fit(value) } end
+  for name, value in pairs(map or {}) do
+    if type(value) == "string" then rows[#rows + 1] = { fit(name), fit(value) } end
+  end
   table.sort(rows, function(a, b) return a[1] < b[1] end)
   return rows
 end
@@ -108,6 +110,18 @@ function text.record(record)
   return place .. ": " .. story_of(record) .. "\n"
 end
 
+---@param record iot.ReportRecord
+---@return string words
+function text.cut(record)
+  return ("record %s is not whole: %s"):format(whole(record.number), fit(record.malformed))
+end
+
+---@param name string  of a file
+---@return string words
+function text.name(name)
+  return fit(name, glance)
+end
+
 ---@param line string
 ---@return string line  fit for a terminal, all of it
 function text.raw(line)
@@ -121,16 +135,19 @@ local function verdict_of(result, with_input)
   return ("%s; %s of %s would fail"):format(problems, whole(result.failed_lines), counted(result.lines, "line"))
 end
 
----@param result table  of iot.check_provisioning
+---One of a check.
+---@param problem iot.Problem
+---@return string line
+function text.problem(problem)
+  return fit(problem.message) .. "\n"
+end
+
+---What a check comes to, behind its problems.
+---@param result iot.CheckResult
 ---@param with_input boolean  whether there was an input file
----@return string lines
+---@return string line
 function text.check(result, with_input)
-  local lines = {}
-  for i, problem in ipairs(result.problems) do
-    lines[i] = fit(problem.message) .. "\n"
-  end
-  if #lines < result.problem_count then lines[#lines + 1] = whole(result.problem_count - #lines) .. " more\n" end
-  return table.concat(lines) .. verdict_of(result, with_input) .. "\n"
+  return verdict_of(result, with_input) .. "\n"
 end
 
 ---@param result { certificatePem: string?, resourceArns: table<string, string>? }

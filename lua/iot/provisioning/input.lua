@@ -36,8 +36,12 @@ local function of_text(text)
   end
 end
 
+-- A Lua file says nil at its end; others say "".
 local function of_file(self, file)
-  return function() return accept(self, file:read(block_size)) end
+  return function()
+    local piece = accept(self, file:read(block_size))
+    return piece ~= "" and piece or nil
+  end
 end
 
 -- Each line gets its end back, so that it is split and cut as in a file.

@@ -28,6 +28,7 @@ problems.codes = {
   InvalidParameterType = code("template", "a parameter whose Type is not String"),
   InvalidDefault = code("template", "a Default that is no string"),
   UnknownResourceType = code("template", "a resource whose Type is no thing, certificate or policy of AWS IoT"),
+  UnknownOverride = code("template", "an override setting that such a resource does not have"),
   InvalidOverride = code("template", "an override setting with a value that there is not"),
   InvalidReference = code("template", "a Ref that is no string"),
   UndeclaredReference = code("template", "a Ref to what is neither declared as a parameter nor a resource"),

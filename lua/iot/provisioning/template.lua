@@ -92,10 +92,16 @@ end
 
 local actions = { DO_NOTHING = true, REPLACE = true, FAIL = true, MERGE = true }
 
+-- What can be overridden, by AWS's manual of provisioning templates; of a policy, nothing.
+local settings = {
+  ["AWS::IoT::Thing"] = { AttributePayload = true, ThingTypeName = true, ThingGroups = true },
+  ["AWS::IoT::Certificate"] = { Status = true },
+  ["AWS::IoT::Policy"] = {},
+}
+
 -- A status is one word, with nothing to merge.
-local function is_action(resource_type, setting, value)
-  return type(value) == "string" and actions[value] ~= nil
-    and not (resource_type == "AWS::IoT::Certificate" and setting == "Status" and value == "MERGE")
+local function is_action(setting, value)
+  return type(value) == "string" and actions[value] ~= nil and not (setting == "Status" and value == "MERGE")
 end
 
 local function check_overrides(report, subject, resource)
@@ -106,7 +112,9 @@ local function check_overrides(report, subject, resource)
   end
   for _, setting in ipairs(document.sorted_names(overrides)) do
     local value = overrides[setting]
-    if not is_action(resource.Type, setting, value) then
+    if settings[resource.Type] and not settings[resource.Type][setting] then
+      report:add("UnknownOverride", subject, "the resource %s has no override setting %s", subject.resource, setting)
+    elseif not is_action(setting, value) then
       report:add("InvalidOverride", subject, "the override setting %s cannot be "
         .. (type(value) == "string" and "%s" or kind(value)), setting, type(value) == "string" and value or nil)
     end
@@ -134,10 +142,12 @@ local types = {}
 
 types["AWS::IoT::Thing"] = function(report, subject, properties, state)
   local name = properties.ThingName
-  if type(name) == "string" then
+  if name == nil or type(name) == "userdata" then
+    return report:add("InvalidThingName", subject, "the resource %s has no ThingName", subject.resource)
+  elseif type(name) == "string" then
     local fault = thing_name.fault(name)
     if fault then return report:add("InvalidThingName", subject, fault, name) end
-  elseif name ~= nil and not document.is_object(name) then
+  elseif not document.is_object(name) then
     report:add("InvalidThingName", subject, "the ThingName of the resource %s is " .. kind(name) .. ", not a string",
       subject.resource)
   end

@@ -17,8 +17,8 @@ local function give_up(message)
   os.exit(1)
 end
 
-local file = io.open(template_name, "rb") or give_up("cannot open " .. template_name)
-local template = file:read "*a"
+local file = io.open(template_name, "rb")
+local template = file and file:read "*a" or give_up("cannot read " .. template_name)
 file:close()
 
 -- What would fail is known before anything is sent. A wrong line costs one device, a wrong template all of them.
@@ -41,9 +41,10 @@ local task, why = client:wait_for_thing_registration_task({ taskId = started.tas
 })
 if not task then give_up(why) end
 
-print(("%d things registered, %d failed"):format(task.successCount, task.failureCount))
+local failed = task.failureCount or 0
+print(("%d things registered, %d failed"):format(task.successCount or 0, failed))
 for record in client:thing_registration_task_report { taskId = task.taskId, reportType = "ERRORS" } do
   print(("line %s: %s"):format(record:input_line() or "?", record:reason() or record.raw))
 end
 client:close()
-os.exit(task.failureCount > 0 and 3 or 0, true)
+os.exit(failed > 0 and 3 or 0, true)

@@ -24,6 +24,12 @@ M.SOURCES = {
   Policy = { "PolicyName", "PolicyDocument" },
 }
 
+local SETTINGS = {
+  Thing = { AttributePayload = true, ThingTypeName = true, ThingGroups = true },
+  Certificate = { Status = true },
+  Policy = {},
+}
+
 local OVERRIDES = { DO_NOTHING = true, REPLACE = true, FAIL = true, MERGE = true }
 
 -- cjson makes tables of arrays too.
@@ -67,7 +73,9 @@ local function check_override(resource)
     return ("OverrideSettings of resource %s must be an object"):format(resource.name)
   end
   for name, value in pairs(override or {}) do
-    if not OVERRIDES[value] then
+    if not SETTINGS[resource.kind][name] then
+      return ("OverrideSettings of resource %s: there is no setting %s"):format(resource.name, name)
+    elseif not OVERRIDES[value] then
       return ("OverrideSettings of resource %s: %s must be one of DO_NOTHING, REPLACE, FAIL, MERGE"):format(
         resource.name, name)
     end
