@@ -25,8 +25,8 @@ struct multi {
 
 /* A download of a multi, which it anchors: given up with the last reference to it. */
 struct download {
-  struct multi *multi; /* NULL once it has ended or was closed */
-  size_t slot;
+  struct multi *multi;
+  size_t slot; /* 0 once it has ended or was closed */
 };
 
 /* The owner of a finished job while Lua makes a result of it. */
@@ -284,19 +284,21 @@ static int download_close(lua_State *L)
 {
   struct download *download = luaL_checkudata(L, 1, DOWNLOAD_CLASS);
   const struct multi *multi = download->multi;
+  const size_t slot = download->slot;
 
-  download->multi = NULL;
-  if (multi && multi->jobs && iot_multi_is_own(multi->jobs))
-    iot_multi_cancel(multi->jobs, download->slot);
+  download->slot = 0;
+  if (slot && multi->jobs && iot_multi_is_own(multi->jobs))
+    iot_multi_cancel(multi->jobs, slot);
   return 0;
 }
 
 /* Of the multi at index 1. */
-static struct download *push_inert_download(lua_State *L)
+static struct download *push_inert_download(lua_State *L, struct multi *multi)
 {
   struct download *download = lua_newuserdata(L, sizeof *download);
 
-  download->multi = NULL;
+  download->multi = multi;
+  download->slot = 0;
   luaL_getmetatable(L, DOWNLOAD_CLASS);
   lua_setmetatable(L, -2);
   lua_createtable(L, 1, 0);
@@ -319,7 +321,7 @@ static int multi_download(lua_State *L)
   enum iot_status status;
 
   lua_settop(L, 2);
-  download = push_inert_download(L);
+  download = push_inert_download(L, multi);
   status = liot_read_request(L, 2, true, &request, &error);
   check_open(L, multi);
   if (status == IOT_OK)
@@ -327,8 +329,6 @@ static int multi_download(lua_State *L)
         &request->request, request->timeout, (struct iot_view){ NULL, 0 }, &error);
   if (status == IOT_OK)
     status = iot_multi_start(multi->jobs, exchange, NULL, &download->slot, &error);
-  if (status == IOT_OK)
-    download->multi = multi;
   liot_close_request(request);
   if (status != IOT_OK)
     return liot_fail(L, status, &error);
@@ -342,7 +342,7 @@ static struct download *check_download(lua_State *L)
 {
   struct download *download = luaL_checkudata(L, 1, DOWNLOAD_CLASS);
 
-  if (!download->multi)
+  if (!download->slot)
     luaL_error(L, "attempt to use a closed download");
   check_open(L, download->multi);
   if (!iot_multi_is_own(download->multi->jobs))
@@ -390,11 +390,11 @@ static int download_finish(lua_State *L)
 {
   struct download *download = check_download(L);
   struct multi *multi = download->multi;
+  const size_t slot = download->slot;
 
-  luaL_argcheck(
-      L, iot_multi_find(multi->jobs, download->slot)->ended, 1, "this download has not ended");
-  download->multi = NULL;
-  return finish(L, multi, download->slot);
+  luaL_argcheck(L, iot_multi_find(multi->jobs, slot)->ended, 1, "this download has not ended");
+  download->slot = 0;
+  return finish(L, multi, slot);
 }
 
 void liot_open_multi(lua_State *L, int codec)
