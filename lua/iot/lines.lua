@@ -16,13 +16,14 @@ local function keep(parts, piece, from, to, limit)
 end
 
 ---Split pieces into lines. A line ends with "\n" or "\r\n", which is left out; the last one needs no end.
----@param read fun(): string?  the next piece, which may be empty; nil at the end. What it raises passes through
+---@param read fun(): string?  the next piece, which may be empty; nil at the end. What it raises passes through,
+---and the next call goes on where that came
 ---@param limit integer  bytes of a line; the rest of a longer one is left out
 ---@return fun(): string?, boolean?  the next line and whether it was cut; nil at the end
 function lines.new(read, limit)
   local piece, at = "", 1
+  local parts -- of the line that is under way
   return function()
-    local parts
     while piece do
       local stop = piece:find("\n", at, true)
       local from = at
@@ -33,14 +34,14 @@ function lines.new(read, limit)
       if stop or from <= #piece then
         parts = parts or { size = 0, cut = false }
         keep(parts, piece, from, stop and stop - 1 or #piece, limit)
+        at = (stop or #piece) + 1
       end
-      if stop then
-        at = stop + 1
-        break
-      end
+      if stop then break end
       piece, at = read(), 1
     end
-    if parts then return bare(table.concat(parts)), parts.cut end
+    local whole = parts
+    parts = nil
+    if whole then return bare(table.concat(whole)), whole.cut end
   end
 end
 

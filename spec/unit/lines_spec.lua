@@ -74,6 +74,21 @@ describe("lines", function()
     assert.is_nil(next_line())
   end)
 
+  it("do not lose the beginning of a line when reading raises in its middle", function()
+    local given = { "ab", "cd", false, "ef\ng", false, "h\n" }
+    local at = 0
+    local next_line = lines.new(function()
+      at = at + 1
+      if given[at] == false then error("interrupted!", 0) end
+      return given[at]
+    end, 10)
+    assert.has_error(next_line, "interrupted!")
+    assert.equal("abcdef", (next_line()))
+    assert.has_error(next_line, "interrupted!")
+    assert.equal("gh", (next_line()))
+    assert.is_nil(next_line())
+  end)
+
   it("hold no more than a piece and a line", function()
     local piece = ("x"):rep(65536)
     local count = 0
