@@ -25,6 +25,7 @@ local max_connections = 256
 ---@class iot.Scheduler
 ---@field multi userdata?  of iot.core, made with the first exchange
 ---@field slots table<integer, iot.scheduler.Task>  who waits for the exchange in a slot of `multi`
+---@field told table<integer, true>  slots whose news came while nobody waited
 ---@field ready iot.scheduler.Task[]  from `first` to `last`: who goes on
 ---@field timers iot.Timers
 ---@field sections table<table, iot.scheduler.Task[]>  owner of `serialize` -> who is in it, then who waits
@@ -45,8 +46,8 @@ local until_woken, after_others = {}, {}
 ---@return iot.Scheduler
 function scheduler.new()
   return setmetatable({
-    slots = {}, ready = {}, first = 1, last = 0, timers = timers.new(), sections = {}, alive = {},
-    finished = {},
+    slots = {}, told = {}, ready = {}, first = 1, last = 0, timers = timers.new(), sections = {},
+    alive = {}, finished = {},
   }, Scheduler)
 end
 
@@ -162,6 +163,13 @@ local function idle_time(self)
   return math.huge
 end
 
+-- There is news of what is in a slot.
+local function tell(self, slot)
+  local task = self.slots[slot]
+  self.slots[slot] = nil
+  if task then wake(self, task) else self.told[slot] = true end
+end
+
 -- Until an exchange has finished or the earliest timer is due.
 local function wait(self)
   local seconds = idle_time(self)
@@ -173,12 +181,7 @@ local function wait(self)
   end
   -- On the main thread the host's own hook has raised its error by now; this is another coroutine.
   if interrupted then error("interrupted!", 0) end
-  for i = 1, finished or 0 do
-    local slot = self.finished[i]
-    local task = self.slots[slot]
-    self.slots[slot] = nil
-    wake(self, task)
-  end
+  for i = 1, finished or 0 do tell(self, self.finished[i]) end
   local now = core.monotonic()
   local task = self.timers:take(now)
   while task do
@@ -260,17 +263,27 @@ function concurrent.run(arguments, seconds)
   return exchange("run", arguments, seconds)
 end
 
--- Whichever task reads waits for the next piece.
+-- Wait for news of a download. They may have come already, while a task tried whether it can wait; to go on
+-- without any is harmless, since who reads asks again.
+local function await(self, slot)
+  local task = scheduler.running()
+  if not task or task.scheduler ~= self then error("attempt to read a download of an iot.map elsewhere", 0) end
+  scheduler.about_to_wait()
+  if self.slots[slot] then error("attempt to read a download that another task waits for", 0) end
+  if not self.told[slot] then
+    self.slots[slot] = task
+    pause(task)
+  end
+  self.told[slot] = nil
+  return true
+end
+
+-- Whichever task reads waits; that another one closes it is news, too.
 function concurrent.download(request)
   local self = scheduler.about_to_wait().scheduler
   open_multi(self)
-  return downloads.new(self.multi, request, function(slot)
-    local task = scheduler.about_to_wait()
-    if task.scheduler ~= self then error("attempt to read a download of another iot.map", 0) end
-    self.slots[slot] = task
-    pause(task)
-    return true
-  end)
+  return downloads.new(self.multi, request, function(slot) return await(self, slot) end,
+    function(slot) tell(self, slot) end)
 end
 
 function concurrent.sleep(seconds)

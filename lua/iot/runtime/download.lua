@@ -8,7 +8,7 @@ local downloads = {}
 ---@field package handle userdata?  nil once it has ended
 ---@field package slot integer
 ---@field package wait fun(slot: integer): boolean
----@field package release fun()?
+---@field package release fun(slot: integer)?
 local Download = {}
 Download.__index = Download
 
@@ -16,14 +16,14 @@ Download.__index = Download
 ---@param multi userdata  of iot.core
 ---@param request table  as for core.request; `timeout`: seconds for all of it; none
 ---@param wait fun(slot: integer): boolean  waits until the multi tells that slot; false after an interrupt
----@param release fun()?  called when the download has ended or was closed
+---@param release fun(slot: integer)?  called when the download has ended or was closed; 0: it did not begin
 ---@return iot.Download?
 ---@return string? message
 ---@return table? facts
 function downloads.new(multi, request, wait, release)
   local handle, slot, facts = multi:download(request)
   if not handle then
-    if release then release() end
+    if release then release(0) end
     return nil, slot, facts
   end
   return setmetatable({ handle = handle, slot = slot, wait = wait, release = release }, Download)
@@ -40,6 +40,8 @@ function Download:read()
     if not self.wait(self.slot) then
       self:close()
       return nil, "a signal ended the download", { code = "Interrupted" }
+    elseif not self.handle then -- it was closed meanwhile
+      return nil
     end
     piece, status = self.handle:read()
   end
@@ -59,7 +61,7 @@ function Download:close()
   local handle, release = self.handle, self.release
   self.handle, self.release = nil, nil
   if handle then handle:close() end
-  if release then release() end
+  if release then release(self.slot) end
 end
 
 return downloads
