@@ -10,13 +10,28 @@ local links = {}
 
 local max_refusal = 64 * 1024 -- bytes; the documents that S3 refuses with have about one KiB
 
+local min_secret = 20 -- bytes of a value in a query; a date has 16
+
+-- What of a link no message may tell: whoever refuses it may quote a part, decoded or not. The longest come first.
+local function secrets_of(link)
+  local secrets = { link, link:match "^%a+://[^/?#]*(.+)$" }
+  for value in (link:match "%?(.*)$" or ""):gmatch "=([^&]+)" do
+    local decoded = value:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+    if #value >= min_secret then
+      secrets[#secrets + 1] = value
+      secrets[#secrets + 1] = decoded
+    end
+  end
+  return secrets
+end
+
 -- Another attempt cannot mend these, and it is the reply with the link that was wrong, no parameter.
 local function fail(call, attempt, message, facts)
   facts.operation, facts.attempts = call.operation, attempt.number
   if facts.code == "InvalidParameter" then
     facts.code, message = "MalformedResponse", "the service gave a link that cannot be followed: " .. message
   end
-  return errors.fail(facts, excerpt.redact(message, { call.link }))
+  return errors.fail(facts, excerpt.redact(message, secrets_of(call.link)))
 end
 
 -- What S3 said, as far as it can be understood. The document may quote what it was asked for.
@@ -29,12 +44,16 @@ local function refuse(call, attempt, download, first)
   end
   download:close()
   local root = size <= max_refusal and xml.parse(table.concat(pieces)) or nil
-  local code = xml.text(root, "Code")
-  local message = xml.text(root, "Message") or "the download was refused"
+  local secrets = secrets_of(call.link)
+  local function quoted(pattern, name)
+    local text = xml.text(root, name)
+    return text and excerpt.redact(text, secrets):match(pattern)
+  end
+  local message = quoted(".*", "Message") or "the download was refused"
   return exchange.refused({ status = download.status, headers = download.headers }, {
-    code = code and code:match "^%w+$", operation = call.operation, attempts = attempt.number,
-    request_id = xml.text(root, "RequestId"),
-  }, exchange.quote(message, call.link))
+    code = quoted("^%w+$", "Code"), operation = call.operation, attempts = attempt.number,
+    request_id = quoted("^%s*([%w-]+)%s*$", "RequestId"),
+  }, exchange.quote(message))
 end
 
 -- A function that reads on, beginning with a piece that was read already.
