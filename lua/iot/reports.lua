@@ -113,6 +113,7 @@ end
 ---@field link iot.Link?  that is being read
 ---@field lines (fun(): string?, boolean?)?  its lines
 ---@field failure iot.Error?  what ended it in the middle of a document
+---@field left boolean?  the loop over it was, in the middle of a document
 local Position = {}
 Position.__index = Position
 
@@ -166,10 +167,17 @@ function Position:close()
   self.link, self.lines = nil, nil
 end
 
-function Position:next()
+-- Or the next document would pass for what comes next.
+local function check(self)
   if self.failure then error(self.failure, 0) end
+  if self.left then error("attempt to go on with a report whose loop was left", 0) end
+end
+
+function Position:next()
+  check(self)
   while self.lines or open_next(self) do
     local line, was_cut = self.lines()
+    check(self) -- another task may have left the loop meanwhile
     if not line then
       self:close()
     elseif line:find "%S" then
@@ -177,6 +185,11 @@ function Position:next()
       return new_record(line, was_cut, self.number)
     end
   end
+end
+
+function Position:leave()
+  self.left = self.link ~= nil
+  self:close()
 end
 
 ---@class iot.reports.Source
@@ -196,7 +209,7 @@ end
 ---@return table closing  for the generic `for` of Lua 5.4, which gives up the download when the loop is left
 function reports.records(source)
   local position = setmetatable({ source = source, links = source.list(), opened = 0, number = 0 }, Position)
-  local closing = setmetatable({}, { __close = function() position:close() end })
+  local closing = setmetatable({}, { __close = function() position:leave() end })
   return function() return position:next() end, nil, nil, closing
 end
 
