@@ -93,6 +93,12 @@ client.lists = {
   thing_registration_task_report_links = "list_thing_registration_task_reports",
 }
 
+-- Tasks of a map may share an iterator: while one of them waits in it, the others wait for their turn.
+local function take_turns(state, step, ...)
+  local owner = {}
+  return function() return state.runtime.serialize(owner, nil, step) end, ...
+end
+
 local function list(state, operation, params, timeout)
   return require("iot.pages").items(operation, params, function(page)
     return call.run(state, operation, page, timeout)
@@ -104,7 +110,7 @@ for name, operation in pairs(client.lists) do
     local state = state_of(self, name)
     params = params == nil and {} or params
     local checked = client.check_call(name, params, given, 2)
-    return list(state, operation, params, checked.timeout)
+    return take_turns(state, list(state, operation, params, checked.timeout))
   end
 end
 
@@ -113,11 +119,11 @@ function methods:thing_registration_task_report(params, given)
   local state = state_of(self, name)
   local checked = client.check_call(name, params, given, 2)
   local own = options.copy(params) -- the caller may change them meanwhile
-  return require("iot.reports").records {
+  return take_turns(state, require("iot.reports").records {
     operation = name,
     list = function() return list(state, client.lists.thing_registration_task_report_links, own, checked.timeout) end,
     open = function(link) return require("iot.links").open(state, name, link) end,
-  }
+  })
 end
 
 function methods:close()

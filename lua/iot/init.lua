@@ -114,8 +114,9 @@ end
 
 ---Call a function for each item of a list, for many at a time: calls and waits of this library inside
 ---it let the others go on. Within another `iot.map` it works, too. In Lua 5.1 nothing inside may wait
----across a pcall, in 5.1 and 5.2 neither in a comparison of a sort and the like: that is an error;
----in a coroutine that fn makes itself calls block. fn must not yield by itself.
+---across a pcall or in the iterator of a generic `for` (a `while` loop that calls it may), in 5.1 and 5.2
+---neither in a comparison of a sort and the like: that is an error; in a coroutine that fn makes itself
+---calls block. fn must not yield by itself.
 ---@param items any[]
 ---@param fn fun(item: any, index: integer): any, string?, any  fails with nil and a message
 ---@param given { concurrency: integer? }?  how many at a time; 16
