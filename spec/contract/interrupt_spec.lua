@@ -65,6 +65,19 @@ local WAITS = {
   { "a wait for a task", [[
       local client = assert(iot.new { endpoint = endpoint, proxy = "" })
       return client:wait_for_thing_registration_task({ taskId = "running" }, { interval = 60 })]], "nil, code" },
+  { "a download", [[
+      local download = assert(require("iot.runtime").download { url = silent .. "/", proxy = "" })
+      return download:read()]], "nil, code" },
+  { "a report", [[
+      local client = assert(iot.new { endpoint = endpoint, proxy = "" })
+      local ok, reason = pcall(client:thing_registration_task_report { taskId = "stalled", reportType = "RESULTS" })
+      if type(reason) == "string" then error(reason, 0) end
+      assert(not ok)
+      return nil, reason.message, reason]], "nil, code" },
+  { "a map of downloads", [[
+      return iot.map({ 1, 2, 3 }, function()
+        return assert(require("iot.runtime").download { url = silent .. "/", proxy = "" }):read()
+      end)]] },
   { "a map", [[
       local client = assert(iot.new { endpoint = silent, proxy = "" })
       return iot.map({ 1, 2, 3 }, function(item)
@@ -89,6 +102,8 @@ describe("an interrupt", function()
     raw = raw_server.start(sim)
     sim:seed { taskId = "full", status = "Completed" }
     sim:seed { taskId = "running", status = "InProgress" }
+    sim:seed { taskId = "stalled", status = "Completed", successCount = 10 }
+    sim:fault { kind = "stall", operation = "report", bytes = 10, times = 1000 }
   end)
   teardown(function()
     raw:stop()

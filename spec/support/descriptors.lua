@@ -16,6 +16,12 @@ end
 function M.count()
   collectgarbage()
   collectgarbage()
+  return M.count_all()
+end
+
+--- With those of what is garbage already.
+---@return integer
+function M.count_all()
   local count = 0
   for name in lfs.dir(FOLDER) do
     if name:find "^%d" then count = count + 1 end
