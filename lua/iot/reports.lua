@@ -17,6 +17,7 @@ local max_depth = 5 -- how deep a reason may lie
 ---@field number integer  of the line in the report, blank ones left out; from 1
 ---@field content table?  what it holds, decoded
 ---@field malformed string?  why it has no content
+---@field was_cut boolean?  the line is longer than `raw`
 local Record = {}
 Record.__index = Record
 
@@ -68,7 +69,8 @@ end
 ---The number of the line in the input file.
 ---@return integer?
 function Record:input_line()
-  return member(self.content, "number", "lineNumber", "LineNumber", "line", "inputLine")
+  local number = member(self.content, "number", "lineNumber", "LineNumber", "line", "inputLine")
+  return number and number >= 1 and number < 2 ^ 53 and number % 1 == 0 and number or nil
 end
 
 ---The line of the input file.
@@ -98,7 +100,9 @@ local function new_record(line, was_cut, number)
   else
     content, malformed = core.decode_json(line)
   end
-  return setmetatable({ raw = line, number = number, content = content, malformed = malformed }, Record)
+  return setmetatable({
+    raw = line, number = number, content = content, malformed = malformed, was_cut = was_cut or nil,
+  }, Record)
 end
 
 -- Documents --------------------------------------------------------------------------------------

@@ -131,7 +131,10 @@ end
 
 --- A record of a report, with what is known of it.
 function M.record(known)
-  local record = { raw = known.raw, number = known.number, content = known.content, malformed = known.malformed }
+  local record = {
+    raw = known.raw, number = known.number, content = known.content, malformed = known.malformed,
+    was_cut = known.was_cut,
+  }
   for _, name in ipairs { "reason", "input_line", "input", "certificate_pem", "resource_arns" } do
     record[name] = function(self)
       assert(self == record, "called without a colon")

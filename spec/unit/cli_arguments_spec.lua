@@ -246,7 +246,8 @@ describe("the usage line", function()
     assert.equal("usage: iot-tasks [OPTION ...] COMMAND [ARGUMENT ...]\n", manual.usage())
     assert.equal("usage: iot-tasks report [--type errors|results] [--raw] TASK_ID\n",
       manual.usage(manual.find "report"))
-    assert.equal("usage: iot-tasks check --template FILE [--limit COUNT] [INPUT_FILE|-]\n", manual.usage(manual.find "check"))
+    assert.equal("usage: iot-tasks check --template FILE [--limit COUNT] [INPUT_FILE|-]\n",
+      manual.usage(manual.find "check"))
     assert.equal("usage: iot-tasks list [--status STATUS] [--limit COUNT]\n", manual.usage(manual.find "list"))
     assert.is_nil(manual.find "frobnicate")
   end)

@@ -89,6 +89,11 @@ line 9: {"a":1}
     check({ 0, ("x"):rep(100000) .. "\n", "" }, rig:run("report", "a", "--raw"))
   end)
 
+  it("comes raw with a word about each line that is not whole", function()
+    rig.lists[REPORT] = { record { number = 7, raw = "xx", malformed = "the line is too long", was_cut = true } }
+    check({ 0, "xx\n", "iot-tasks: record 7 is not whole: the line is too long\n" }, rig:run("report", "a", "--raw"))
+  end)
+
   it("that breaks off says why, after what there was", function()
     local refused = cli_rig.failure({ code = "ConnectionLost" }, "it was lost")
     rig.lists[REPORT] = { ERRORS[4], function() error(refused) end }

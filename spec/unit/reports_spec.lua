@@ -104,6 +104,8 @@ describe("the records of a report", function()
     assert.equal(1024 * 1024, #records[1].raw)
     assert.is_nil(records[1].content)
     assert.matches("longer than 1048576 bytes", records[1].malformed, 1, true)
+    assert.is_true(records[1].was_cut)
+    assert.is_nil(records[2].was_cut)
     assert.same({}, records[2].content)
   end)
 
@@ -148,6 +150,9 @@ describe("a record", function()
     record = collect(one '{"line":8,"inputLine":"x"}')[1]
     assert.equal(8, record:input_line())
     assert.equal("x", record:input())
+    for _, number in ipairs { "7.5", "0", "-1", "1e300" } do
+      assert.is_nil(collect(one('{"lineNumber":' .. number .. "}"))[1]:input_line())
+    end
   end)
 
   -- The first form is known from the service (reference 9.4), the second is that of register_thing.
