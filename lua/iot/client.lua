@@ -122,7 +122,10 @@ function methods:thing_registration_task_report(params, given)
   return take_turns(state, require("iot.reports").records {
     operation = name,
     list = function() return list(state, client.lists.thing_registration_task_report_links, own, checked.timeout) end,
-    open = function(link) return require("iot.links").open(state, name, link) end,
+    open = function(link)
+      if state.closed then error("attempt to use a closed client", 0) end
+      return require("iot.links").open(state, name, link, checked.timeout)
+    end,
   })
 end
 

@@ -40,7 +40,7 @@ local function refuse(call, attempt, download, first)
   local piece = first
   while piece and size <= max_refusal do
     pieces[#pieces + 1], size = piece, size + #piece
-    piece = download:read()
+    piece = download:read(call.deadline)
   end
   download:close()
   local root = size <= max_refusal and xml.parse(table.concat(pieces)) or nil
@@ -82,7 +82,7 @@ local function try(attempt, state, call)
   }
   if not download then return fail(call, attempt, message, facts) end
   local piece
-  piece, message, facts = download:read()
+  piece, message, facts = download:read(call.deadline)
   if not piece and facts then
     calls.tell(state, call, attempt, started, nil, facts.code)
     return fail(call, attempt, message, facts)
@@ -103,13 +103,15 @@ end
 ---@param state table  of the client; see client.lua
 ---@param operation string  for failures and events
 ---@param link string  URL
+---@param timeout number?  seconds until its first piece has come, retries included; else the client's
 ---@return iot.Link?
 ---@return string? message
 ---@return iot.Error? detail
-function links.open(state, operation, link)
-  local call = { operation = operation, link = link }
-  local opened, message, detail = state.retry:run(
-    state.runtime.monotonic() + state.settings.timeout, try, state, call)
+function links.open(state, operation, link, timeout)
+  local call = {
+    operation = operation, link = link, deadline = state.runtime.monotonic() + (timeout or state.settings.timeout),
+  }
+  local opened, message, detail = state.retry:run(call.deadline, try, state, call)
   if opened == nil and not detail.operation then return errors.before(operation, detail) end
   return opened, message, detail
 end

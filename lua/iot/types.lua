@@ -235,8 +235,8 @@ function Client:thing_registration_task_report_links(params, options) end
 ---The iterator raises the detail of what failed, an `iot.Error`. To call it again tries once more what could not be
 ---listed or opened; in the middle of a download it cannot go on.
 ---@param params { taskId: string, reportType: iot.ReportType, maxResults: integer? }
----@param options iot.CallOptions?  for each call; a download is bound by the client's connect_timeout and
----read_timeout, and what opens it by the client's timeout
+---@param options iot.CallOptions?  for each call, and for the opening of each link; what follows is bound by the
+---client's read_timeout
 ---@return fun(): iot.ReportRecord?
 ---@return nil
 ---@return nil

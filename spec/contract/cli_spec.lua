@@ -354,6 +354,25 @@ template:  %d bytes
     assert.equal("130\ninterrupted\n", outcome.bytes)
   end)
 
+  -- Ended by the signal itself, which is what stops a shell's loop; also while Lua computes.
+  it("ends by the signal of Ctrl-C", function()
+    local script = files.temporary()
+    files.write(script, [[
+import os, signal, subprocess, sys, time
+process = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE)
+folder = "/proc/%d/fd" % process.pid
+def reads():
+    return any(os.readlink(os.path.join(folder, name)) == "/dev/zero" for name in os.listdir(folder))
+while process.poll() is None and not reads():
+    time.sleep(0.01)
+process.send_signal(signal.SIGINT)
+print(process.communicate()[1].decode().strip(), process.returncode)
+]])
+    local outcome = shell(('python3 %s "$LUA" %s check --template %s /dev/zero'):format(script, COMMAND, template))
+    os.remove(script)
+    assert.equal("interrupted -2\n", outcome.bytes)
+  end)
+
   -- In a terminal ----------------------------------------------------------------------------------
 
   local function on_terminal(job)

@@ -399,4 +399,32 @@ describe("a report", function()
     assert.is_true(core.monotonic() - started < 2)
     assert.equal(60, #collect(next_record))
   end)
+
+  it("whose document does not come is waited for no longer than the call may take, in a map too", function()
+    local function wait()
+      sim:fault { kind = "delay", seconds = 5, operation = "report" }
+      local started = core.monotonic()
+      local next_record = client:thing_registration_task_report({ taskId = task_id, reportType = "ERRORS" },
+        { timeout = 0.2 })
+      local detail = failure_of(next_record)
+      check({ kind = "timeout", code = "Timeout", operation = OPERATION, message = "did not answer in time" }, detail)
+      assert.is_true(core.monotonic() - started < 2)
+      assert.equal(60, #collect(next_record))
+      return true
+    end
+    wait()
+    -- In Lua 5.1 nothing can wait across the pcall of failure_of.
+    if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then return end
+    local results, failures = iot.map({ 1 }, wait)
+    assert.is_true(results[1], failures[1] and failures[1].traceback)
+  end)
+
+  it("that goes on with a client that was closed meanwhile raises", function()
+    sim:settings { report_links = 2 }
+    local other = new_client()
+    local next_record = begin("RESULTS", nil, other)
+    next_record()
+    other:close()
+    assert.has_error(function() collect(next_record) end, "attempt to use a closed client")
+  end)
 end)

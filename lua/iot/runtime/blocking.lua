@@ -21,8 +21,9 @@ function blocking.download(request)
   local multi, message, facts = core.multi(1)
   if not multi then return nil, message, facts end
   local finished = {}
-  return downloads.new(multi, request, function()
-    return multi:wait(math.huge, finished) > 0
+  return downloads.new(multi, request, function(_, deadline)
+    local count, interrupted = multi:wait(deadline and deadline - core.monotonic() or math.huge, finished)
+    return count > 0 and "news" or interrupted and "interrupt" or "deadline"
   end, function() multi:close() end)
 end
 

@@ -265,24 +265,28 @@ end
 
 -- Wait for news of a download. They may have come already, while a task tried whether it can wait; to go on
 -- without any is harmless, since who reads asks again.
-local function await(self, slot)
+local function await(self, slot, deadline)
   local task = scheduler.running()
   if not task or task.scheduler ~= self then error("attempt to read a download of an iot.map elsewhere", 0) end
   scheduler.about_to_wait()
   if self.slots[slot] then error("attempt to read a download that another task waits for", 0) end
   if not self.told[slot] then
     self.slots[slot] = task
-    pause(task)
+    pause(task, deadline)
+    if self.slots[slot] == task then -- its timer woke it
+      self.slots[slot] = nil
+      return "deadline"
+    end
   end
   self.told[slot] = nil
-  return true
+  return "news"
 end
 
 -- Whichever task reads waits; that another one closes it is news, too.
 function concurrent.download(request)
   local self = scheduler.about_to_wait().scheduler
   open_multi(self)
-  return downloads.new(self.multi, request, function(slot) return await(self, slot) end,
+  return downloads.new(self.multi, request, function(slot, deadline) return await(self, slot, deadline) end,
     function(slot) tell(self, slot) end)
 end
 

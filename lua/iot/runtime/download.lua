@@ -7,7 +7,7 @@ local downloads = {}
 ---@field headers table<string, string>?  names in lower case, once all was read
 ---@field package handle userdata?  nil once it has ended
 ---@field package slot integer
----@field package wait fun(slot: integer): boolean
+---@field package wait fun(slot: integer, deadline: number?): "news"|"deadline"|"interrupt"
 ---@field package release fun(slot: integer)?
 local Download = {}
 Download.__index = Download
@@ -15,7 +15,8 @@ Download.__index = Download
 ---Begin a download.
 ---@param multi userdata  of iot.core
 ---@param request table  as for core.request; `timeout`: seconds for all of it; none
----@param wait fun(slot: integer): boolean  waits until the multi tells that slot; false after an interrupt
+---@param wait fun(slot: integer, deadline: number?): "news"|"deadline"|"interrupt"  waits until the multi tells
+---that slot, the deadline has come, or an interrupt has
 ---@param release fun(slot: integer)?  called when the download has ended or was closed; 0: it did not begin
 ---@return iot.Download?
 ---@return string? message
@@ -29,17 +30,25 @@ function downloads.new(multi, request, wait, release)
   return setmetatable({ handle = handle, slot = slot, wait = wait, release = release }, Download)
 end
 
+-- What ended the waiting before there was news.
+local endings = {
+  deadline = { "the server did not answer in time", "Timeout" },
+  interrupt = { "a signal ended the download", "Interrupted" },
+}
+
 ---The next piece of the body, never an empty one; nil at its end, which says that all has come.
+---@param deadline number?  of core.monotonic(), for this piece
 ---@return string?
 ---@return string? message  when it failed
 ---@return table? facts
-function Download:read()
+function Download:read(deadline)
   if not self.handle then return nil end
   local piece, status = self.handle:read()
   while piece == false do
-    if not self.wait(self.slot) then
+    local ending = endings[self.wait(self.slot, deadline)]
+    if ending then
       self:close()
-      return nil, "a signal ended the download", { code = "Interrupted" }
+      return nil, ending[1], { code = ending[2] }
     elseif not self.handle then -- it was closed meanwhile
       return nil
     end
