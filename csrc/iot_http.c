@@ -324,8 +324,14 @@ enum iot_status iot_http_exchange_result(
     struct iot_http_exchange *exchange, struct iot_error *error)
 {
   const enum iot_status status = status_of(exchange);
+  const char *standard = curl_easy_strerror((CURLcode)exchange->code);
 
-  return status == IOT_OK ? IOT_OK
-                          : iot_http_exchange_fail(exchange, status,
-                                curl_easy_strerror((CURLcode)exchange->code), error);
+  if (status == IOT_OK)
+    return IOT_OK;
+  if (exchange->code == CURLE_WRITE_ERROR &&
+      status == IOT_ERESPONSE) { /* libcurl says what it could not do */
+    exchange->words[0] = '\0';
+    standard = "it goes on behind the end of what is compressed";
+  }
+  return iot_http_exchange_fail(exchange, status, standard, error);
 }

@@ -124,6 +124,16 @@ enum iot_status iot_http_exchange_write(struct iot_http_exchange *exchange, stru
                                                 : exchange->url.status;
 }
 
+/* What libcurl would decode besides gzip has no bound on what comes of a few bytes. */
+static bool is_encoded_otherwise(const struct iot_http_exchange *exchange)
+{
+  const struct iot_view encoding = iot_reply_header(exchange->reply, "content-encoding");
+
+  return exchange->in_pieces && encoding.n && !iot_view_same_name(encoding, IOT_LITERAL("gzip")) &&
+         !iot_view_same_name(encoding, IOT_LITERAL("x-gzip")) &&
+         !iot_view_same_name(encoding, IOT_LITERAL("identity"));
+}
+
 bool iot_http_exchange_take_line(struct iot_http_exchange *exchange, struct iot_view line)
 {
   struct iot_buffer *head = &exchange->reply->head;
@@ -135,7 +145,7 @@ bool iot_http_exchange_take_line(struct iot_http_exchange *exchange, struct iot_
   }
   exchange->head_complete |= iot_view_trim(line).n == 0;
   iot_buffer_append(head, line);
-  return head->status == IOT_OK;
+  return head->status == IOT_OK && !(exchange->head_complete && is_encoded_otherwise(exchange));
 }
 
 bool iot_http_exchange_take_body(struct iot_http_exchange *exchange, struct iot_view bytes)
@@ -159,7 +169,9 @@ bool iot_http_exchange_take_piece(
   const bool was_paused = exchange->paused;
 
   exchange->reply->body = *piece;
+  exchange->reply->body.status = body.status; /* what ended it is not forgotten */
   *piece = body;
+  piece->status = IOT_OK;
   exchange->reply->status = status;
   exchange->paused = false;
   if (was_paused)
@@ -175,6 +187,8 @@ enum iot_status iot_http_exchange_fail(struct iot_http_exchange *exchange, enum 
         error, status, "the server sent nothing for %g seconds", exchange->read_timeout);
   if (exchange->code == 0)
     return iot_fail(error, status, "%s: it ended in the headers", iot_status_text(status));
+  if (exchange->head_complete && is_encoded_otherwise(exchange))
+    return iot_fail(error, status, "%s: its Content-Encoding is not gzip", iot_status_text(status));
   iot_url_hide_user_information(exchange->words);
   return iot_fail(error, status, "%s: %s", iot_status_text(status),
       exchange->words[0] ? exchange->words : standard);

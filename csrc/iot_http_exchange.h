@@ -1,6 +1,6 @@
 /*
  * One HTTP exchange as data: a request in the texts that libcurl takes, and its reply as it comes.
- * Sending it is iot_http's; giving it out for another use is iot_http_client's.
+ * Sending it is iot_http's and iot_http_multi's; giving it out for another use is iot_http_client's.
  */
 #ifndef IOT_HTTP_EXCHANGE_H
 #define IOT_HTTP_EXCHANGE_H
@@ -83,7 +83,8 @@ IOT_NODISCARD enum iot_status iot_http_exchange_write(struct iot_http_exchange *
     struct iot_view origin, const struct iot_request *request, struct iot_reply *reply);
 
 /* Take a line of the head, and a piece of the body. False when there is no room for it: then the
-   status of the reply's buffer tells why. */
+   status of the reply's buffer tells why; also at the end of the head of a reply that comes in pieces and is
+   encoded, but not as gzip. */
 bool iot_http_exchange_take_line(struct iot_http_exchange *exchange, struct iot_view line);
 bool iot_http_exchange_take_body(struct iot_http_exchange *exchange, struct iot_view bytes);
 

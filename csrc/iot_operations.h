@@ -17,7 +17,7 @@ enum iot_member_type {
   IOT_INTEGER,     /* 32 bits in the model */
   IOT_TIMESTAMP,   /* epoch seconds, fractions kept */
   IOT_STRING_LIST, /* only in replies, so far */
-  IOT_STRING_MAP,
+  IOT_STRING_MAP,  /* in a body */
 };
 
 /* Where an input member stands; output members stand in the body. */

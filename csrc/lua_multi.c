@@ -344,7 +344,8 @@ static struct download *check_download(lua_State *L)
 
   if (!download->slot)
     luaL_error(L, "attempt to use a closed download");
-  check_open(L, download->multi);
+  if (!download->multi->jobs)
+    luaL_error(L, "attempt to use a download after its iot.map has ended");
   if (!iot_multi_is_own(download->multi->jobs))
     luaL_error(L, "attempt to use a download of another process");
   return download;

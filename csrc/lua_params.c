@@ -24,7 +24,8 @@ static enum iot_status read_string(lua_State *L, const char *name, struct iot_er
   return IOT_OK;
 }
 
-/* The number on top of the stack becomes its decimal digits, without a fraction in any Lua. */
+/* The number on top of the stack becomes its decimal digits, without a fraction in any Lua: its text in a query and
+   in JSON. */
 static enum iot_status read_integer(lua_State *L, const char *name, struct iot_error *error)
 {
   const double number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
@@ -86,7 +87,8 @@ static enum iot_status read_value(lua_State *L, int codec, const struct iot_memb
 
   if (status != IOT_OK)
     return status;
-  if (member->place == IOT_IN_BODY && !liot_encode(L, codec, &reason))
+  if (member->place == IOT_IN_BODY && member->type != IOT_INTEGER &&
+      !liot_encode(L, codec, &reason))
     return iot_fail(
         error, IOT_EPARAMETER, "%s cannot be written as JSON: %s", member->name, reason.message);
   *out = liot_view(L, -1);

@@ -93,16 +93,10 @@ client.lists = {
   thing_registration_task_report_links = "list_thing_registration_task_reports",
 }
 
--- Tasks of a map may share an iterator: while one of them waits in it, the others wait for their turn.
-local function take_turns(state, step, ...)
-  local owner = {}
-  return function() return state.runtime.serialize(owner, nil, step) end, ...
-end
-
 local function list(state, operation, params, timeout)
   return require("iot.pages").items(operation, params, function(page)
     return call.run(state, operation, page, timeout)
-  end)
+  end, state.runtime.serialize)
 end
 
 for name, operation in pairs(client.lists) do
@@ -110,7 +104,7 @@ for name, operation in pairs(client.lists) do
     local state = state_of(self, name)
     params = params == nil and {} or params
     local checked = client.check_call(name, params, given, 2)
-    return take_turns(state, list(state, operation, params, checked.timeout))
+    return list(state, operation, params, checked.timeout)
   end
 end
 
@@ -119,14 +113,15 @@ function methods:thing_registration_task_report(params, given)
   local state = state_of(self, name)
   local checked = client.check_call(name, params, given, 2)
   local own = options.copy(params) -- the caller may change them meanwhile
-  return take_turns(state, require("iot.reports").records {
+  return require("iot.reports").records {
     operation = name,
+    serialize = state.runtime.serialize,
     list = function() return list(state, client.lists.thing_registration_task_report_links, own, checked.timeout) end,
     open = function(link)
       if state.closed then error("attempt to use a closed client", 0) end
       return require("iot.links").open(state, name, link, checked.timeout)
     end,
-  })
+  }
 end
 
 function methods:close()

@@ -9,6 +9,8 @@ local xml = require "iot.xml"
 local links = {}
 
 local max_refusal = 64 * 1024 -- bytes; the documents that S3 refuses with have about one KiB
+local max_word = 128 -- bytes of a code or an id in one
+local most_open = 32 -- links at a time, before those are looked for that nobody reads any more
 
 local min_secret = 20 -- bytes of a value in a query; a date has 16
 
@@ -49,10 +51,16 @@ local function refuse(call, attempt, download, first)
     local text = xml.text(root, name)
     return text and excerpt.redact(text, secrets):match(pattern)
   end
-  local message = quoted(".*", "Message") or "the download was refused"
+  local function word(pattern, name)
+    local text = quoted(pattern, name)
+    return text and #text <= max_word and text or nil
+  end
+  local is_redirect = download.status >= 300 and download.status < 400
+  local message = is_redirect and "the download was refused (redirects are not followed)"
+    or quoted(".*", "Message") or "the download was refused"
   return exchange.refused({ status = download.status, headers = download.headers }, {
-    code = quoted("^%w+$", "Code"), operation = call.operation, attempts = attempt.number,
-    request_id = quoted("^%s*([%w-]+)%s*$", "RequestId"),
+    code = word("^%w+$", "Code"), operation = call.operation, attempts = attempt.number,
+    request_id = word("^%s*([%w-]+)%s*$", "RequestId"),
   }, exchange.quote(message))
 end
 
@@ -92,7 +100,23 @@ local function try(attempt, state, call)
     return nil, text, detail
   end
   calls.tell(state, call, attempt, started, download.status)
-  return { read = reader(download, piece), close = function() download:close() end }
+  state.links[download] = true
+  return {
+    read = reader(download, piece),
+    close = function()
+      state.links[download] = nil
+      download:close()
+    end,
+  }
+end
+
+-- To Lua a download whose loop was left is a few bytes, to the system some descriptors: it will not be collected in
+-- time by itself.
+local function collect_links(state)
+  state.links = state.links or setmetatable({}, { __mode = "k" })
+  local count = 0
+  for _ in pairs(state.links) do count = count + 1 end
+  if count >= most_open then collectgarbage() end
 end
 
 ---@class iot.Link
@@ -111,6 +135,7 @@ function links.open(state, operation, link, timeout)
   local call = {
     operation = operation, link = link, deadline = state.runtime.monotonic() + (timeout or state.settings.timeout),
   }
+  collect_links(state)
   local opened, message, detail = state.retry:run(call.deadline, try, state, call)
   if opened == nil and not detail.operation then return errors.before(operation, detail) end
   return opened, message, detail

@@ -112,42 +112,54 @@ end
 ---@field source iot.reports.Source
 ---@field links fun(): string?  the links that are not due yet
 ---@field due string?  the next link, while it could not be opened
----@field opened integer  how many links were
 ---@field number integer  of the last record
 ---@field link iot.Link?  that is being read
----@field lines (fun(): string?, boolean?)?  its lines
----@field failure iot.Error?  what ended it in the middle of a document
+---@field is_first boolean  nothing of it was
+---@field lines iot.LineSplitter?  its lines
+---@field failure iot.Error?  what ended it for good
 ---@field left boolean?  the loop over it was, in the middle of a document
 local Position = {}
 Position.__index = Position
 
--- The link that is due, of a new list: it has not expired.
-local function list_again(self)
-  self.links = self.source.list()
-  for _ = 1, self.opened do self.links() end
-  return self.links()
+-- What a link is a way to.
+local function document_of(link)
+  return link:match "^[^?]*"
 end
 
--- A document cannot be gone on with from its middle.
-local function give_up(self, message, facts)
+-- The link that is due, of a new list: it has not expired. Nil when it is not there.
+local function list_again(self)
+  local wanted = document_of(self.due)
+  self.links = self.source.list()
+  local link = self.links() -- no `for`: in Lua 5.1 its iterator could not wait
+  while link and document_of(link) ~= wanted do link = self.links() end
+  return link
+end
+
+-- What cannot be gone on from: the middle of a document, or where a link is gone.
+local function give_up(self, detail)
   self:close()
-  facts.operation = self.source.operation
-  local _, _, detail = errors.fail(facts, message)
   self.failure = detail
   error(detail, 0)
 end
 
--- Pieces of a link. One that is compressed and does not say so would be no lines at all.
-local function pieces(self, link)
-  local is_first = true
-  return function()
-    local piece, message, facts = link.read()
-    if facts then give_up(self, message, facts) end
-    if is_first and piece and piece:find "^\31\139" then
-      give_up(self, "it is compressed, but its Content-Encoding does not say so", { code = "MalformedResponse" })
-    end
-    is_first = false
-    return piece
+local function fail(self, message, facts)
+  facts.operation = self.source.operation
+  local _, _, detail = errors.fail(facts, message)
+  give_up(self, detail)
+end
+
+-- A document that is compressed and does not say so would be no lines at all.
+local function read_piece(self)
+  local piece, message, facts = self.link.read()
+  if facts then fail(self, message, facts) end
+  if self.is_first and piece and piece:find "^\31\139" then
+    fail(self, "it is compressed, but its Content-Encoding does not say so", { code = "MalformedResponse" })
+  end
+  self.is_first = false
+  self.lines:feed(piece)
+  if not piece then
+    self.link.close()
+    self.link = nil
   end
 end
 
@@ -157,18 +169,14 @@ local function open_next(self)
   if not self.due then return false end
   local link, _, detail = self.source.open(self.due)
   if not link and links.has_expired(detail) then
-    self.due = list_again(self)
-    if self.due then link, _, detail = self.source.open(self.due) end
+    local url = list_again(self)
+    if not url then give_up(self, detail) end
+    self.due = url
+    link, _, detail = self.source.open(url)
   end
   if not link then error(detail, 0) end
-  self.due, self.opened = nil, self.opened + 1
-  self.link, self.lines = link, lines.new(pieces(self, link), max_line)
+  self.due, self.link, self.is_first, self.lines = nil, link, true, lines.splitter(max_line)
   return true
-end
-
-function Position:close()
-  if self.link then self.link.close() end
-  self.link, self.lines = nil, nil
 end
 
 -- Or the next document would pass for what comes next.
@@ -177,22 +185,44 @@ local function check(self)
   if self.left then error("attempt to go on with a report whose loop was left", 0) end
 end
 
-function Position:next()
+-- Bring more to read, unless another task did meanwhile; false at the end of all.
+local function advance(self)
   check(self)
-  while self.lines or open_next(self) do
-    local line, was_cut = self.lines()
-    check(self) -- another task may have left the loop meanwhile
+  if self.lines and self.lines:has_line() then return true end
+  if not self.link then return open_next(self) end
+  read_piece(self)
+  return true
+end
+
+-- The next line that is not blank. Tasks of a map may share an iterator: while one of them waits for more, the others
+-- wait for their turn.
+local function next_line(self)
+  while true do
+    check(self)
+    local line, was_cut
+    if self.lines then line, was_cut = self.lines:next() end
     if not line then
-      self:close()
+      if not self.source.serialize(self, nil, advance, self) then return nil end
     elseif line:find "%S" then
-      self.number = self.number + 1
-      return new_record(line, was_cut, self.number)
+      return line, was_cut
     end
   end
 end
 
+function Position:next()
+  local line, was_cut = next_line(self)
+  if not line then return nil end
+  self.number = self.number + 1
+  return new_record(line, was_cut, self.number)
+end
+
+function Position:close()
+  if self.link then self.link.close() end
+  self.link, self.lines = nil, nil
+end
+
 function Position:leave()
-  self.left = self.link ~= nil
+  self.left = self.left or self.link ~= nil or self.lines ~= nil and self.lines:has_line()
   self:close()
 end
 
@@ -200,6 +230,7 @@ end
 ---@field operation string  for failures
 ---@field list fun(): (fun(): string?)  the links, from the first on
 ---@field open fun(link: string): iot.Link?, string?, iot.Error?
+---@field serialize fun(owner: table, deadline: nil, fn: function, ...): ...  as of a runtime
 
 ---Iterate over the records of all links. No more is held than a piece of a document and a line. A link that has
 ---expired is listed again, once.
@@ -212,7 +243,7 @@ end
 ---@return nil
 ---@return table closing  for the generic `for` of Lua 5.4, which gives up the download when the loop is left
 function reports.records(source)
-  local position = setmetatable({ source = source, links = source.list(), opened = 0, number = 0 }, Position)
+  local position = setmetatable({ source = source, links = source.list(), number = 0 }, Position)
   local closing = setmetatable({}, { __close = function() position:leave() end })
   return function() return position:next() end, nil, nil, closing
 end

@@ -201,7 +201,7 @@ describe("a download", function()
     for _, download in ipairs { first, second } do
       local ok, message = pcall(download.read, download)
       assert.is_false(ok)
-      assert.is_truthy(message:find "closed multi", message)
+      assert.is_truthy(message:find "its iot.map has ended", message)
       download:close()
       assert.is_nil((download:read()))
     end
@@ -368,7 +368,7 @@ describe("a download", function()
       for _, name in ipairs { "finish", "read" } do assert_raises("closed download", download[name], download) end
       download = open()
       multi:close()
-      for _, name in ipairs { "finish", "read" } do assert_raises("closed multi", download[name], download) end
+      for _, name in ipairs { "finish", "read" } do assert_raises("its iot.map has ended", download[name], download) end
       download:close()
       for _, name in ipairs { "finish", "read" } do assert_raises("closed download", download[name], download) end
       assert_raises("closed multi", multi.download, multi, { url = sim.plain_endpoint .. "/" })

@@ -322,7 +322,7 @@ describe("a report", function()
     local text = download_rig.text(5000)
     for _, case in ipairs { { download_rig.gzip(text), {}, "Content%-Encoding" },
       { text, { ["Content-Encoding"] = "gzip" }, "unencoding" },
-      { text, { ["Content-Encoding"] = "rot13" }, "encoding" } } do
+      { text, { ["Content-Encoding"] = "rot13" }, "not gzip" } } do
       link_to(sim.endpoint .. "/reports-bucket/x")
       document(case[1], case[2])
       local detail, records = failure_of(begin())
@@ -415,8 +415,8 @@ describe("a report", function()
     wait()
     -- In Lua 5.1 nothing can wait across the pcall of failure_of.
     if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then return end
-    local results, failures = iot.map({ 1 }, wait)
-    assert.is_true(results[1], failures[1] and failures[1].traceback)
+    local results, failed = iot.map({ 1 }, wait)
+    assert.is_true(results[1], failed[1] and failed[1].traceback)
   end)
 
   it("that goes on with a client that was closed meanwhile raises", function()

@@ -46,6 +46,25 @@ describe("lines", function()
     end))
   end)
 
+  it("are found by who feeds a splitter too early, as long as there is none", function()
+    local splitter = lines.splitter(100)
+    for _, piece in ipairs { "a", "b", "", "c" } do
+      splitter:feed(piece)
+      assert.is_false(splitter:has_line())
+    end
+    splitter:feed "d\ne\nf"
+    assert.is_true(splitter:has_line())
+    assert.equal("abcd", (splitter:next()))
+    assert.is_true(splitter:has_line())
+    assert.equal("e", (splitter:next()))
+    assert.is_false(splitter:has_line())
+    splitter:feed(nil)
+    assert.is_true(splitter:has_line())
+    assert.equal("f", (splitter:next()))
+    assert.is_false(splitter:has_line())
+    assert.is_nil((splitter:next()))
+  end)
+
   it("that are too long are cut, and those behind them are whole", function()
     local text = ("x"):rep(10) .. "\n" .. ("y"):rep(11) .. "\nz\n" .. ("w"):rep(25)
     for size = 1, #text do
@@ -90,11 +109,10 @@ describe("lines", function()
   end)
 
   it("hold no more than a piece and a line", function()
-    local piece = ("x"):rep(65536)
     local count = 0
     local next_line = lines.new(function()
       count = count + 1
-      return count <= 500 and piece or nil
+      return count <= 500 and ("x"):rep(65536 + count) or nil -- each another one: Lua keeps equal strings once
     end, 1024)
     collectgarbage()
     local before = collectgarbage "count"

@@ -1,4 +1,5 @@
 -- What iot.check_provisioning says of the lines of an input, wherever they come from.
+local child = require "spec.support.child"
 local core = require "iot.core"
 local failures = require "spec.support.failures"
 local files = require "spec.support.files"
@@ -526,6 +527,30 @@ describe("many lines", function()
     end), options))
     return result, most - first, core.monotonic() - started
   end
+
+  -- The names of 100,000 things and of 400,000: what each of the others costs the process.
+  it("cost the process no more memory than their names need", function()
+    -- AddressSanitizer keeps what was freed.
+    if (os.getenv "LUA" or ""):find("sanitized", 1, true) then return end
+    local peaks = {}
+    for i, count in ipairs { 100000, 400000 } do
+      local output = child.output(([[
+        local number = 0
+        local template = '{"Parameters":{"N":{"Type":"String"}},"Resources":{"t":{"Type":"AWS::IoT::Thing",'
+          .. '"Properties":{"ThingName":{"Ref":"N"}}}}}'
+        local result = assert(require("iot").check_provisioning(template, function()
+          number = number + 1
+          return number <= %d and '{"N":"thing-' .. number .. '"}' or nil
+        end))
+        local file = assert(io.open "/proc/self/status")
+        print(result.ok and result.lines, (file:read "*a":match "VmHWM:%%s*(%%d+) kB"))
+      ]]):format(count), {})
+      local lines, peak = output:match "^(%d+)\t(%d+)\n$"
+      assert.equal(tostring(count), lines, output)
+      peaks[i] = tonumber(peak)
+    end
+    assert.is_true((peaks[2] - peaks[1]) * 1024 / 300000 < 100, peaks[2] .. " kB after " .. peaks[1])
+  end)
 
   it("are checked quickly, and take no memory of Lua", function()
     local result, growth, seconds = measure(200000, '{"Name":"thing-%d","Serial":"SN-0001","Place":"hall"}')

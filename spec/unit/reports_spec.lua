@@ -17,6 +17,7 @@ end
 -- A source of links. `documents` leads from a link to its text, the list of its pieces, or a function that opens it.
 local function source(lists, documents)
   local self = { operation = OPERATION, listed = 0, opened = {}, closed = 0 }
+  function self.serialize(_, _, fn, ...) return fn(...) end
   function self.list()
     self.listed = self.listed + 1
     local list, at = lists[math.min(self.listed, #lists)], 0
@@ -172,13 +173,21 @@ end)
 
 describe("a link", function()
   it("that has expired is listed again, with those behind it", function()
-    local from = source({ { "x", "y", "z" }, { "x2", "y2", "z2" } },
-      { x = "{}", y = expired, y2 = '{"a":1}', z2 = '{"a":2}' })
+    local from = source({ { "x?1", "y?1", "z?1" }, { "x?2", "y?2", "z?2" } },
+      { ["x?1"] = "{}", ["y?1"] = expired, ["y?2"] = '{"a":1}', ["z?2"] = '{"a":2}' })
     local records = collect(from)
-    assert.same({ "x", "y", "y2", "z2" }, from.opened)
+    assert.same({ "x?1", "y?1", "y?2", "z?2" }, from.opened)
     assert.equal(2, from.listed)
     assert.equal(3, #records)
     assert.equal(2, records[3].content.a)
+  end)
+
+  it("that has expired is found where it stands then, by what it leads to", function()
+    local from = source({ { "x?1", "y?1" }, { "new?2", "x?2", "more?2", "y?2" } },
+      { ["x?1"] = "{}", ["y?1"] = expired, ["y?2"] = '{"a":1}' })
+    local records = collect(from)
+    assert.same({ "x?1", "y?1", "y?2" }, from.opened)
+    assert.equal(1, records[2].content.a)
   end)
 
   it("that has expired again is the failure; one behind it may be listed again, too", function()
@@ -186,14 +195,16 @@ describe("a link", function()
     local detail = raises(reports.records(from))
     assert.equal(403, detail.status)
     assert.equal(2, from.listed)
-    from = source({ { "x", "y" }, { "x2", "y" }, { "x3", "y3" } }, { x = expired, x2 = "{}", y = expired, y3 = "{}" })
+    from = source({ { "x?1", "y?1" }, { "x?2", "y?2" }, { "x?3", "y?3" } },
+      { ["x?1"] = expired, ["x?2"] = "{}", ["y?2"] = expired, ["y?3"] = "{}" })
     assert.equal(2, #collect(from))
     assert.equal(3, from.listed)
   end)
 
-  it("that is gone from the new list is the failure", function()
-    local detail = raises(reports.records(source({ { "x" }, {} }, { x = expired })))
-    assert.equal("AccessDenied", detail.code)
+  it("that is gone from the new list is the failure, and stays it", function()
+    local next_record = reports.records(source({ { "x", "y" }, { "y" } }, { x = expired, y = "{}" }))
+    assert.equal("AccessDenied", raises(next_record).code)
+    assert.equal("AccessDenied", raises(next_record).code)
   end)
 
   for _, case in ipairs {
@@ -257,5 +268,14 @@ describe("a link", function()
     assert.equal(1, from.closed)
     getmetatable(closing).__close(closing)
     assert.equal(1, from.closed)
+    assert.has_error(next_record, "attempt to go on with a report whose loop was left")
+  end)
+
+  it("that was read to its end is none that was left", function()
+    local from = one "{}\n{}"
+    local next_record, _, _, closing = reports.records(from)
+    while next_record() do end
+    getmetatable(closing).__close(closing)
+    assert.is_nil(next_record())
   end)
 end)

@@ -36,7 +36,8 @@ local endings = {
   interrupt = { "a signal ended the download", "Interrupted" },
 }
 
----The next piece of the body, never an empty one; nil at its end, which says that all has come.
+---The next piece of the body, never an empty one; nil at its end, which says that all has come, though not whether
+---what is compressed in it is whole.
 ---@param deadline number?  of core.monotonic(), for this piece
 ---@return string?
 ---@return string? message  when it failed
