@@ -109,9 +109,8 @@ describe("lines", function()
   end)
 
   it("hold no more than a piece and a line", function()
-    local count, before, held = 0, nil, nil
     collectgarbage()
-    before = collectgarbage "count"
+    local before, count, held = collectgarbage "count", 0, nil
     local next_line = lines.new(function()
       count = count + 1
       if count == 400 then
