@@ -106,6 +106,7 @@ build = {
     ["iot.endpoint"] = "lua/iot/endpoint.lua",
     ["iot.errors"] = "lua/iot/errors.lua",
     ["iot.excerpt"] = "lua/iot/excerpt.lua",
+    ["iot.http_reply"] = "lua/iot/http_reply.lua",
     iot = "lua/iot/init.lua",
     ["iot.lines"] = "lua/iot/lines.lua",
     ["iot.links"] = "lua/iot/links.lua",
