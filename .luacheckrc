@@ -3,7 +3,7 @@ std = "min"
 max_line_length = 120
 exclude_files = { "build" }
 files["lua/iot/types.lua"] = { unused = false } -- annotations only
-files["lua/iot/runtime/nginx.lua"] = { std = "+ngx_lua" }
+files["lua/iot/runtime/nginx"] = { std = "+ngx_lua" }
 files["spec/**/*_spec.lua"] = { std = "+busted" }
 files["spec/simulator"] = { std = "+ngx_lua" }
 files["spec/nginx"] = { std = "+ngx_lua" }

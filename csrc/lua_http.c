@@ -240,11 +240,41 @@ static int send_request(lua_State *L)
   return status == IOT_OK ? 1 : liot_fail(L, status, &error);
 }
 
+/*
+ * core.write_request(request) -> the HTTP/1.1 bytes of the request, its origin | nil, message, facts
+ * request: as of core.request; origin: "https://host:port", without the port when it is the scheme's own
+ */
+static int write_request(lua_State *L)
+{
+  struct liot_request *request;
+  struct iot_error error;
+  enum iot_status status;
+
+  lua_settop(L, 1);
+  status = liot_read_request(L, 1, false, &request, &error);
+  if (status == IOT_OK) {
+    iot_request_write(&request->reply.body, &request->request);
+    status = request->reply.body.status;
+    if (status != IOT_OK)
+      status = iot_fail_request(&error, status);
+  }
+  if (status == IOT_OK) {
+    liot_push_view(L, iot_buffer_view(&request->reply.body));
+    liot_push_view(L, iot_buffer_view(&request->origin));
+  }
+  liot_close_request(request);
+  return status == IOT_OK ? 2 : liot_fail(L, status, &error);
+}
+
 void liot_open_http(lua_State *L)
 {
   static const luaL_Reg metamethods[] = { { "__gc", request_gc }, { NULL, NULL } };
   static const luaL_Reg none[] = { { NULL, NULL } };
-  static const luaL_Reg functions[] = { { "request", send_request }, { NULL, NULL } };
+  static const luaL_Reg functions[] = {
+    { "request", send_request },
+    { "write_request", write_request },
+    { NULL, NULL },
+  };
 
   lua_pushnil(L);
   liot_new_class(L, REQUEST_CLASS, metamethods, none);

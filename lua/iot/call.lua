@@ -102,6 +102,9 @@ local function try(attempt, state, call)
   call.clock_offset = state.clock_skew.offset
   attempt.time, attempt.ttl = runtime.now() + call.clock_offset, time_to_live(state, call)
   attempt.timeout = call.deadline - started
+  -- To libcurl these were given with the client.
+  attempt.connect_timeout, attempt.read_timeout = state.settings.connect_timeout, state.settings.read_timeout
+  attempt.proxy = state.settings.proxy
   if attempt.timeout <= 0 then
     return fail(operation, "no time was left for the request", { code = "Timeout" }, attempt.number - 1)
   end

@@ -22,6 +22,7 @@ errors.codes = {
   MissingRegion = code("configuration", "no region was given"),
   InvalidRegion = code("configuration", "the region is no host label"),
   InvalidEndpoint = code("configuration", "the endpoint is no usable URL"),
+  PhaseCannotWait = code("configuration", "nginx cannot wait in the phase that the call was made in"),
   InvalidCABundle = code("configuration", "the CA bundle cannot be read or holds no certificate"),
   CryptoFailed = code("configuration", "OpenSSL refused SHA-256, HMAC or random bytes"),
 

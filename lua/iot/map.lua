@@ -96,7 +96,7 @@ function map.run(items, fn, given, level)
   local group = {
     items = items, fn = fn, concurrency = check(items, fn, given, level + 1),
     results = { n = #items }, failures = {}, taken = 0, workers = 0,
-    scheduler = require("iot.runtime.concurrent").scheduler,
+    scheduler = require("iot.runtime").scheduler(),
   }
   local owner = group.scheduler.running()
   if owner then run_within(group, group.scheduler.about_to_wait()) else run_alone(group) end

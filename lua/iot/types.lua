@@ -117,6 +117,9 @@
 ---@field number integer  from 1
 ---@field max_attempts integer
 ---@field delay number  seconds slept before it
+---@field connect_timeout number  seconds
+---@field read_timeout number  seconds
+---@field proxy string?  URL, "" for none
 ---@field ttl number?  when its reply will have been given up, seconds since the epoch by the server's clock
 
 ---What a client was made of.

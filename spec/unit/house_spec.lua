@@ -81,7 +81,7 @@ end
 local function one_mention_of_ngx(list)
   local complaints = {}
   for _, file in ipairs(list) do
-    if file.path:match "^lua/" and file.path ~= "lua/iot/runtime/nginx.lua"
+    if file.path:match "^lua/" and not file.path:find "^lua/iot/runtime/nginx/"
       and (" " .. file.text .. " "):find "[^%w_]ngx[^%w_]" then
       complaints[#complaints + 1] = file.path .. " mentions ngx"
     end
@@ -234,7 +234,7 @@ local rules = {
     { "lua/iot/pages.lua uses cjson", file("lua/iot/pages.lua", 'local json = require "cjson"\n') },
     { "csrc/lua_util.c uses cjson", file("csrc/lua_util.c", 'lua_pushliteral(L, "cjson.safe");\n') },
   } },
-  { "nginx's API is mentioned in one file", one_mention_of_ngx, {
+  { "nginx's API is mentioned in one folder", one_mention_of_ngx, {
     { "lua/iot/client.lua mentions ngx", file("lua/iot/client.lua", "if ngx then return end\n") },
     { "lua/iot/retry.lua mentions ngx", file("lua/iot/retry.lua", "return ngx") },
   } },

@@ -1,0 +1,217 @@
+---Exchanges over cosockets: connections that are kept in nginx's pools, TLS that is verified, limits of time.
+local core = require "iot.core"
+local http_reply = require "iot.http_reply"
+
+local ngx = rawget(_G, "ngx")
+
+local connection = {}
+
+local pool_idle = 60 -- seconds that a connection is kept
+local most_stale = 100 -- connections of a pool that may turn out to be dead in a row
+local longest_step = 24 * 3600 -- seconds; nginx counts milliseconds in 32 bits
+
+-- Connections --------------------------------------------------------------------------------------
+
+---@class iot.nginx.Target
+---@field https boolean
+---@field host string
+---@field port integer
+---@field pool string  what a connection may be used for again
+
+---@param origin string  "https://host:port"
+---@return iot.nginx.Target
+function connection.target(origin)
+  local scheme, host, port = origin:match "^(https?)://(%b[]):?(%d*)"
+  if not scheme then scheme, host, port = origin:match "^(https?)://([^:/]+):?(%d*)" end
+  local https = scheme == "https"
+  port = tonumber(port) or (https and 443 or 80)
+  return {
+    https = https, host = host, port = port,
+    pool = ("iot:%s:%s:%d:%s"):format(scheme, host, port, https and "verified" or "plain"),
+  }
+end
+
+---For nginx.
+---@param seconds number
+---@return integer
+function connection.milliseconds(seconds)
+  return math.max(1, math.ceil(math.min(seconds, longest_step) * 1000))
+end
+
+-- What a step may take: its own limit, and what is left of the whole.
+local function limit_of(own, deadline)
+  local left = deadline - core.monotonic()
+  return own and own > 0 and math.min(own, left) or left
+end
+
+local function timed_out() return nil, "no time was left", { code = "Timeout" } end
+
+local function refused_name(reason)
+  local hint = reason:find "no resolver defined" and "; set the directive resolver in nginx.conf" or ""
+  return nil, "the host name was not found: " .. reason .. hint, { code = "NameResolutionFailed" }
+end
+
+local function open_socket(target, limits)
+  local seconds = limit_of(limits.connect_timeout, limits.deadline)
+  if seconds <= 0 then return timed_out() end
+  local socket = ngx.socket.tcp()
+  socket:settimeout(connection.milliseconds(seconds))
+  -- No resolver need be asked for that (RFC 6761 section 6.3).
+  local address = target.host == "localhost" and "127.0.0.1" or target.host
+  local ok, reason = socket:connect(address, target.port, { pool = target.pool })
+  if ok then return socket end
+  if reason == "timeout" then return nil, "the connection was not made in time", { code = "Timeout" } end
+  if reason:find "resolve" then return refused_name(reason) end
+  return nil, "no connection was made: " .. reason, { code = "ConnectionFailed" }
+end
+
+-- Authorities that nginx does not know of are the most likely reason, and only it can be told of them.
+local function refused_handshake(socket, reason)
+  socket:close()
+  if reason == "timeout" then return nil, "the TLS handshake was not done in time", { code = "Timeout" } end
+  if reason:find "^%d+: " or reason:find "certificate" then
+    local unknown = reason:find "^2[01]?: " or reason:find "^1[89]: " or reason:find "error log"
+    return nil, "the server's certificate was not accepted: " .. reason
+      .. (unknown and "; the directive lua_ssl_trusted_certificate names who is trusted" or ""),
+      { code = "CertificateInvalid" }
+  end
+  return nil, "the TLS handshake failed: " .. reason, { code = "TLSHandshakeFailed" }
+end
+
+local function set_certificate(socket, certificate)
+  local ssl = require "ngx.ssl"
+  local chain, reason = ssl.parse_pem_cert(certificate.chain)
+  local key
+  if chain then key, reason = ssl.parse_pem_priv_key(certificate.key) end
+  if key and socket:setclientcert(chain, key) then return true end
+  socket:close()
+  return nil, "the client certificate cannot be used: " .. tostring(reason), { code = "InvalidConfiguration" }
+end
+
+-- A connection, and whether it was used before.
+local function connect(target, limits)
+  local socket, message, facts = open_socket(target, limits)
+  if not socket then return nil, message, facts end
+  local is_reused = (socket:getreusedtimes() or 0) > 0
+  if not target.https or is_reused then return socket, is_reused end
+  if target.certificate then
+    local ok
+    ok, message, facts = set_certificate(socket, target.certificate)
+    if not ok then return nil, message, facts end
+  end
+  local seconds = limit_of(limits.connect_timeout, limits.deadline)
+  if seconds <= 0 then
+    socket:close()
+    return timed_out()
+  end
+  socket:settimeout(connection.milliseconds(seconds))
+  -- A certificate that is refused before the handshake had to wait is an assertion of lua-resty-core that fails or,
+  -- without a session to be returned, a success (0.1.25); the connection is closed in either case.
+  local called, session, reason = pcall(socket.sslhandshake, socket, nil, (target.host:gsub("[%[%]]", "")), true)
+  if not called then reason = "certificate refused, for a reason that nginx's error log has" end
+  if not (called and session) then return refused_handshake(socket, reason or "unknown reason") end
+  return socket, false
+end
+
+-- What the reader of the reply gets its bytes from.
+local function receiver(socket, limits)
+  return function()
+    local seconds = limit_of(limits.read_timeout, limits.deadline)
+    if seconds <= 0 then return nil, "timeout" end
+    socket:settimeout(connection.milliseconds(seconds))
+    return socket:receiveany(65536)
+  end
+end
+
+-- Exchanges ----------------------------------------------------------------------------------------
+
+-- Send a request on one connection and read the head of the reply.
+local function try(socket, bytes, limits)
+  local seconds = limit_of(limits.read_timeout, limits.deadline)
+  if seconds <= 0 then return timed_out() end
+  socket:settimeout(connection.milliseconds(seconds))
+  local sent, reason = socket:send(bytes)
+  if not sent then
+    if reason == "timeout" then return nil, "the request was not taken in time", { code = "Timeout" } end
+    return nil, "the connection was lost: " .. reason, { code = "ConnectionLost", before_reply = true }
+  end
+  local reply = http_reply.new(receiver(socket, limits))
+  local ok, message, facts = reply:read_head()
+  if not ok then return nil, message, facts end
+  return reply
+end
+
+---The reply up to its head, and its connection. One that was kept may turn out to be dead; then the next is tried,
+---up to a new one: that uses up no attempt.
+---@param target iot.nginx.Target
+---@param bytes string  of the request
+---@param limits table  of connection.limits
+---@return table? reply  of iot.http_reply
+---@return any socket  or the message
+---@return table? facts
+function connection.begin(target, bytes, limits)
+  for _ = 1, most_stale do
+    local socket, is_reused, facts = connect(target, limits)
+    if not socket then return nil, is_reused, facts end
+    local reply, message
+    reply, message, facts = try(socket, bytes, limits)
+    if reply then return reply, socket end
+    socket:close()
+    if not (is_reused and facts.before_reply and facts.code == "ConnectionLost") then
+      facts.before_reply = nil
+      return nil, message, facts
+    end
+  end
+  return nil, "all kept connections are dead", { code = "ConnectionLost" }
+end
+
+---Keep a connection whose reply was read to its end, if it can be used again.
+---@param target iot.nginx.Target
+---@param reply table
+---@param socket any
+function connection.give_back(target, reply, socket)
+  if reply:is_reusable() and not target.certificate then
+    if socket:setkeepalive(pool_idle * 1000) then return end
+  end
+  socket:close()
+end
+
+---@param proxy string?
+---@return boolean?
+---@return string? message
+---@return table? facts
+function connection.check_proxy(proxy)
+  if not proxy or proxy == "" then return true end
+  return nil, "inside nginx no proxy can be used", { code = "InvalidConfiguration" }
+end
+
+---A whole exchange.
+---@param target iot.nginx.Target
+---@param bytes string
+---@param limits table
+---@return table? reply  of iot.http_reply
+---@return string? body  or the message
+---@return table? facts
+function connection.exchange(target, bytes, limits)
+  local reply, socket, facts = connection.begin(target, bytes, limits)
+  if not reply then return nil, socket, facts end
+  local body, message
+  body, message, facts = reply:read_body()
+  if not body then
+    socket:close()
+    return nil, message, facts
+  end
+  connection.give_back(target, reply, socket)
+  return reply, body
+end
+
+---@param given { connect_timeout: number?, read_timeout: number?, timeout: number? }  seconds
+---@return table
+function connection.limits(given)
+  return {
+    connect_timeout = given.connect_timeout, read_timeout = given.read_timeout,
+    deadline = core.monotonic() + math.min(given.timeout or longest_step, longest_step),
+  }
+end
+
+return connection

@@ -1,0 +1,62 @@
+---Programs, through ngx.pipe.
+local connection = require "iot.runtime.nginx.connection"
+
+local ngx = rawget(_G, "ngx")
+
+local programs = {}
+
+local most_output = 2 ^ 20 -- bytes of each output
+
+-- All of an output, at most so much; nil and why not.
+local function read_output(read, process)
+  local parts, size = {}, 0
+  while true do
+    local piece, reason = read(process, 4096)
+    if not piece then
+      if reason == "closed" then return table.concat(parts) end
+      return nil, reason
+    end
+    parts[#parts + 1], size = piece, size + #piece
+    if size > most_output then return nil, "too much" end
+  end
+end
+
+local function failed_program(process, reason)
+  process:kill(9)
+  if reason == "timeout" then return nil, "the program did not end in time", { code = "Timeout" } end
+  return nil, "the program's output cannot be read: " .. tostring(reason), { code = "ResponseTooLarge" }
+end
+
+---As core.run.
+---@param arguments string[]
+---@param seconds number
+---@return table?
+---@return string? message
+---@return table? facts
+function programs.run(arguments, seconds)
+  -- Both raise where nginx was built without a patch of OpenResty's.
+  local called, pipe = pcall(require, "ngx.pipe")
+  local process, reason = pipe, nil
+  if called then called, process, reason = pcall(pipe.spawn, arguments) end
+  if not (called and process) then
+    return nil, "nginx cannot start the program: " .. tostring(called and reason or process),
+      { code = "InvalidConfiguration" }
+  end
+  local limit = connection.milliseconds(seconds)
+  process:set_timeouts(limit, limit, limit, limit)
+  local thread = ngx.thread.spawn(read_output, process.stderr_read_any, process)
+  local output, errors, ok, word, status
+  output, reason = read_output(process.stdout_read_any, process)
+  if not output then
+    ngx.thread.kill(thread)
+    return failed_program(process, reason)
+  end
+  ok, errors, reason = ngx.thread.wait(thread)
+  if not (ok and errors) then return failed_program(process, reason) end
+  ok, word, status = process:wait()
+  if ok == nil and word == "timeout" then return failed_program(process, word) end
+  if word == "signal" then return { status = -1, signal = status, output = output, errors = errors } end
+  return { status = status or 0, signal = 0, output = output, errors = errors }
+end
+
+return programs
