@@ -1,0 +1,22 @@
+# Where things of nginx are, for what starts one: sourced by spec/simulator/launch and spec/nginx/launch.
+
+find_nginx() {
+  PATH=$PATH:/usr/sbin:/sbin command -v "${NGINX:-nginx}"
+}
+
+# Where the Lua module is differs from one distribution to the next; OpenResty has it built in.
+load_modules() {
+  for place in /usr/lib/nginx/modules /usr/lib64/nginx/modules /usr/share/nginx/modules \
+      /usr/local/lib/nginx/modules /usr/local/libexec/nginx /etc/nginx/modules; do
+    if [ -e "$place/ngx_http_lua_module.so" ]; then
+      printf 'load_module %s;' "$place/ndk_http_module.so" "$place/ngx_http_lua_module.so"
+      return
+    fi
+  done
+}
+
+lua_cpath() {
+  for place in /usr/lib/*/lua/5.1 /usr/lib64/lua/5.1 /usr/lib/lua/5.1; do
+    [ ! -d "$place" ] || printf '%s/?.so;' "$place"
+  done
+}
