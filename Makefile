@@ -28,6 +28,10 @@ lua_cflags = $(shell set -- $(1) lua$(2) lua-$(2) lua$(subst .,,$(2)); \
 
 LUA_CFLAGS := $(or $(LUA_CFLAGS),$(call lua_cflags,$(LUA_NAME),$(LUA_VERSION)))
 
+# Nginx's Lua is LuaJIT, whatever LUA is; the specs that run in it need a build of their own. Looked up
+# at each use, since `deps` may have installed it.
+LUAJIT_CFLAGS ?= $(call lua_cflags,luajit,5.1)
+
 # --- Compiler ----------------------------------------------------------------------------------
 
 CURL_CFLAGS   := $(or $(CURL_CFLAGS),$(shell pkg-config --cflags libcurl 2>/dev/null))
@@ -88,7 +92,7 @@ Q := @
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all deps demo simulator test check lint format sanitize fresh \
+.PHONY: all deps for-nginx demo simulator test check lint format sanitize fresh \
         install clean help lint-now sanitized-specs
 
 # --- Build -------------------------------------------------------------------------------------
@@ -115,7 +119,8 @@ $(CORE): $(OBJECTS)
 
 deps: ## Install what is missing to build and test (Debian, Ubuntu), else name it
 	@LUA='$(LUA)' LUA_VERSION='$(LUA_VERSION)' LUA_CFLAGS='$(LUA_CFLAGS)' CC='$(CC)' \
-	  CURL_CFLAGS='$(CURL_CFLAGS)' CRYPTO_CFLAGS='$(CRYPTO_CFLAGS)' .ci/deps $(DEPS)
+	  CURL_CFLAGS='$(CURL_CFLAGS)' CRYPTO_CFLAGS='$(CRYPTO_CFLAGS)' LUAJIT_CFLAGS='$(LUAJIT_CFLAGS)' \
+	  .ci/deps $(DEPS)
 
 # --- Try and test ------------------------------------------------------------------------------
 
@@ -127,7 +132,10 @@ demo: deps ## Run tasks of the simulator to their ends: needs no AWS account
 simulator: deps ## Run the simulator in the foreground; it prints how to use it
 	@$(ENVIRONMENT) spec/simulator/run
 
-test: deps ## Run the specs with LUA; SPEC=path for some of them
+for-nginx: deps
+	+@$(SUBMAKE) all LUA=luajit LUA_VERSION=5.1 LUA_CFLAGS='$(LUAJIT_CFLAGS)'
+
+test: deps for-nginx ## Run the specs with LUA; SPEC=path for some of them
 	+@$(SUBMAKE) all
 	$(Q)$(ENVIRONMENT) .ci/specs $(LUA) $(SPEC) -- $(BUSTED_ARGS)
 
@@ -156,7 +164,7 @@ $(OUT)/lua: spec/support/sanitized_lua.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(IOT_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@.$$$$ $< $(LUA_LIBS) && mv $@.$$$$ $@
 
-sanitize: deps ## The specs under AddressSanitizer, LeakSanitizer and UBSan; SPEC=path for some
+sanitize: deps for-nginx ## The specs under AddressSanitizer, LeakSanitizer and UBSan; SPEC=path for some
 	+@$(SUBMAKE) all $(SANITIZED)/lua OUT='$(SANITIZED)' OPTIMIZE='$(SANITIZERS)' \
 	  LDFLAGS='$(LDFLAGS) $(SANITIZERS)'
 	@$(MAKE) --no-print-directory sanitized-specs OUT='$(SANITIZED)'
