@@ -108,12 +108,13 @@ describe("a hostile server", function()
   end)
 
   it("gains nothing with small pieces", function()
-    local text = ("0123456789abcdef"):rep(20000)
+    local text = ("0123456789abcdef"):rep(32000)
+    local half = text:sub(1, #text / 2)
     local framings = {
       { lines(ok, "Content-Length: " .. #text, "") .. text, cuts.bytes },
       { lines(ok, "") .. text, cuts.bytes },
-      { lines(ok, chunked, "", "4e200", text, "0", ""), cuts.bytes },
-      { lines(ok, chunked, "") .. text:gsub(".", "1\r\n%0\r\n") .. lines("0", ""), cuts.whole },
+      { lines(ok, chunked, "", "7d000", text, "0", ""), cuts.bytes },
+      { lines(ok, chunked, "") .. half:gsub(".", "1\r\n%0\r\n") .. lines("0", ""), cuts.whole },
       { lines(ok, "A: " .. text, "Content-Length: 0", ""), cuts.bytes },
     }
     for _, framing in ipairs(framings) do
@@ -121,7 +122,7 @@ describe("a hostile server", function()
         local reply = http_reply.new(feed(framing[1], framing[2]), { max_head = 1000000 })
         assert.is_true(reply:read_head())
         local body = assert(reply:read_body())
-        assert.is_true(body == text or reply.headers.a == text)
+        assert.is_true(body == text or body == half or reply.headers.a == text)
       end) < 2)
     end
   end)

@@ -312,7 +312,8 @@ describe("a connection", function()
       assert.is_true(reply:read_head())
       while at < #text do
         assert.is_false(reply:is_reusable())
-        reply:read_piece()
+        local _, message = reply:read_piece()
+        assert.is_nil(message)
       end
       assert.is_true(reply:is_reusable())
     end
