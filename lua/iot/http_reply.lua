@@ -95,8 +95,8 @@ local function read_line(self)
   return line, raw
 end
 
--- The name in lower case and the value without the blanks around it. No pattern here, or below, goes back
--- over the same bytes again and again: a hostile line has all of the room.
+-- The name in lower case and the value without the blanks around it; a folded line has no name. No pattern
+-- here, or below, goes back over the same bytes again and again: a hostile line has all of the room.
 local function parse_field(line)
   local name, behind = line:match("^([A-Za-z0-9!#$%%&'*+%-.^_`|~]+):()")
   if not name then return nil end
@@ -110,7 +110,6 @@ local function read_fields(self, see)
     local line, raw = read_line(self)
     if not line then return nil end
     if line == "" then return true end
-    if line:find("^[ \t]") then return malformed(self, "a header line of the reply begins with a blank") end
     local name, value = parse_field(line)
     if not name then return malformed(self, "a header line of the reply does not begin with a name and a colon") end
     see(name, value, raw)
