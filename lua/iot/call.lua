@@ -24,6 +24,8 @@ local function fail(operation, message, facts, attempts)
   return errors.fail(facts, message)
 end
 
+local early = 0.005 -- seconds before a deadline that a time limit in milliseconds may fire
+
 -- Credentials in time. The first of a provider tell the client, and the service, where they came from.
 -- A failure is nil, the reason, the code and, for a Timeout, its cause.
 local function find_credentials(state, deadline)
@@ -33,7 +35,9 @@ local function find_credentials(state, deadline)
     state.view.credentials_source = provider.name
     state.user_agents = {}
   end
-  if record or code == "Interrupted" or state.runtime.monotonic() < deadline then return record, provider, code end
+  if record or code == "Interrupted" or state.runtime.monotonic() < deadline - early then
+    return record, provider, code
+  end
   local _, message, cause = errors.fail({ code = code }, provider)
   return nil, "no time was left to find credentials: " .. message, "Timeout", cause
 end
