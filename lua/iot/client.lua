@@ -16,7 +16,7 @@ local client = {}
 ---@type iot.Schema
 local client_options = {
   region = "string", profile = "string", credentials = { "table", "function" }, endpoint = "string",
-  device = "table", mfa_code = "function", on_event = "function",
+  cache = "table", device = "table", mfa_code = "function", on_event = "function",
   use_fips_endpoint = "boolean", use_dualstack_endpoint = "boolean",
   connect_timeout = "number", read_timeout = "number", timeout = "number",
   ca_bundle = "string", proxy = "string", app_id = "string", runtime = "table", retry = "table",
@@ -51,13 +51,18 @@ local function state_of(self, name)
   return state
 end
 
+local function run(state, ...)
+  if state.cache then return state.cache:run(state, ...) end
+  return call.run(state, ...)
+end
+
 local methods = {}
 
 for _, operation in ipairs(core.operations) do
   methods[operation] = function(self, params, given)
     local state = state_of(self, operation)
     local checked = client.check_call(operation, params, given, 2)
-    return call.run(state, operation, params, checked.timeout)
+    return run(state, operation, params, checked.timeout)
   end
 end
 
@@ -83,7 +88,7 @@ function methods:wait_for_thing_registration_task(params, given)
   local own = options.copy(params) -- the caller may change them meanwhile
   return waiter.wait(state.runtime, function(timeout)
     timeout = math.min(timeout, state.settings.timeout)
-    return call.run(state, "describe_thing_registration_task", own, timeout, true)
+    return run(state, "describe_thing_registration_task", own, timeout, true)
   end, checked)
 end
 
@@ -170,6 +175,13 @@ local function check_retry(given, level)
   return copy
 end
 
+local function open_cache(checked, found)
+  if not checked.cache then return nil end
+  local cache, message = require("iot.cache").new(checked.cache, checked, found)
+  if cache then return cache end
+  return errors.fail({ code = "InvalidConfiguration" }, "the option cache cannot be used: " .. message)
+end
+
 local function context_of(found, checked, runtime, skew)
   return {
     runtime = runtime, clock_skew = skew, region = found.region, profiles = found.profiles,
@@ -210,6 +222,7 @@ function client.new(given, level)
   options.check_functions("new", "runtime", checked.runtime, runtime_functions, level + 1)
   check_device(checked.device, level + 1)
   checked.retry = check_retry(checked.retry, level + 1)
+  checked.cache = checked.cache and require("iot.cache").check(checked.cache, level + 1)
   if checked.device and checked.credentials then
     return errors.fail({ code = "InvalidConfiguration" },
       "the options credentials and device exclude each other")
@@ -224,6 +237,9 @@ function client.new(given, level)
   if not makers then
     return errors.fail({ code = "InvalidCredentials" }, "the credentials cannot be used: " .. message)
   end
+  local cache
+  cache, message, detail = open_cache(checked, found)
+  if detail then return nil, message, detail end
   local native
   native, message, detail = open_native(found)
   if not native then return nil, message, detail end
@@ -231,6 +247,7 @@ function client.new(given, level)
     settings = found,
     credentials = refresh.new(makers, runtime),
     clock_skew = skew,
+    cache = cache,
     retry = retry.new {
       runtime = runtime, mode = found.retry.mode, max_attempts = found.retry.max_attempts,
       parameters = retry.parameters[found.retry.parameters],

@@ -113,6 +113,14 @@ function errors.fail(facts, message)
   return nil, facts.message, setmetatable(facts, detail_metatable)
 end
 
+---A detail of which the fields alone were kept.
+---@param fields table  becomes the detail
+---@return iot.Error detail
+function errors.restore(fields)
+  if fields.cause then errors.restore(fields.cause) end
+  return setmetatable(fields, detail_metatable)
+end
+
 ---A failure that was met on the way to an operation, before anything was sent.
 ---@param operation string
 ---@param detail iot.Error  not kept by anyone else

@@ -51,7 +51,9 @@
 ---@field profile string?  else AWS_PROFILE, AWS_DEFAULT_PROFILE, "default"
 ---@field device iot.DeviceOptions?  credentials of a device certificate, instead of all other providers
 ---@field mfa_code (fun(serial: string): string?, string?)?  asks for a code, or returns nil and the reason
----@field on_event fun(event: iot.Event)?  sees every attempt
+---@field on_event fun(event: iot.Event)?  sees every attempt, and what comes of the cache
+---@field cache { dict: string, ttl: number?, failure_ttl: number? }?  inside nginx: the lua_shared_dict in which
+---descriptions of tasks are kept, seconds for how long (1), and failures (the same, at most 1)
 ---@field credentials iot.Credentials|(fun(): iot.Credentials?, string?)|nil  else from AWS_ACCESS_KEY_ID, ...
 ---@field endpoint string?  URL; else AWS_ENDPOINT_URL_IOT, AWS_ENDPOINT_URL, else the region's
 ---@field use_fips_endpoint boolean?  else AWS_USE_FIPS_ENDPOINT
@@ -74,10 +76,12 @@
 ---@field thing_name string?
 ---@field ca_bundle string?
 
----One attempt; never a secret.
+---One attempt, or a look into the cache; never a secret.
 ---@class iot.Event
 ---@field operation string
----@field attempt integer  from 1
+---@field cache "hit"|"miss"|nil  of a look, which is told of as attempt 0; a miss before its attempts
+---@field age number?  of a hit: seconds since the service's answer
+---@field attempt integer  from 1; 0: none was made
 ---@field status integer?  of HTTP
 ---@field code string?  of the failure
 ---@field duration number  seconds

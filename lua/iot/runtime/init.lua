@@ -24,4 +24,12 @@ function runtime.scheduler()
   return inside and inside.scheduler or require("iot.runtime.concurrent").scheduler
 end
 
+---A dictionary that the workers of nginx share.
+---@param name string
+---@return iot.Store?
+---@return string? message
+function runtime.store(name)
+  return nginx.store(name)
+end
+
 return runtime

@@ -9,6 +9,10 @@ if type(ngx) ~= "table" or not ngx.get_phase then
   ---@return nil  outside of nginx
   function nginx.current() return nil end
 
+  ---@return nil
+  ---@return string message
+  function nginx.store() return nil, "only the workers of nginx share a dictionary" end
+
   return nginx
 end
 
@@ -38,6 +42,14 @@ function nginx.current()
   if can_wait[phase] then return require "iot.runtime.nginx.waiting" end
   if phase == "init" then return nil end
   return refusing
+end
+
+---A dictionary that the workers share.
+---@param name string
+---@return iot.Store?
+---@return string? message
+function nginx.store(name)
+  return require("iot.runtime.nginx.shared").open(name, function() return can_wait[ngx.get_phase()] == true end)
 end
 
 return nginx

@@ -1,0 +1,67 @@
+---What the workers of an nginx share: a dictionary in its shared memory, in which who asks first holds a key.
+local core = require "iot.core"
+
+local ngx = rawget(_G, "ngx")
+
+local shared = {}
+
+local lease = 1 -- seconds after which a key is free whose holder has died
+local renewals = 4 -- in a lease
+local shortest_life = 0.001 -- seconds; nginx takes less for ever
+
+---@class iot.nginx.Store: iot.Store
+local Store = {}
+Store.__index = Store
+
+function Store:get(key)
+  return self.dict:get(key)
+end
+
+-- Where it has no room, even without the oldest, nothing is kept.
+function Store:set(key, text, seconds)
+  self.dict:set(key, text, math.max(seconds, shortest_life))
+end
+
+function Store:delete(key)
+  self.dict:delete(key)
+end
+
+-- Signs of life while the holder waits. Whoever lets a lease run out has lost the key.
+local function renew(dict, key, token)
+  repeat
+    ngx.sleep(lease / renewals)
+  until dict:get(key) ~= token or not dict:expire(key, lease)
+end
+
+local function release(dict, key, token, thread, ok, ...)
+  ngx.thread.kill(thread)
+  if dict:get(key) == token then dict:delete(key) end
+  if not ok then error((...), 0) end
+  return true, ...
+end
+
+---Run fn(...) unless another does for this key, in any worker. One that dies meanwhile, or its request, has lost it.
+---@param key string
+---@param fn function
+---@return boolean  whether it was run
+---@return any ...  what it returned
+function Store:exclusively(key, fn, ...)
+  if not self.can_wait() then return true, fn(...) end -- nothing comes between
+  local token = core.uuid()
+  local added, reason = self.dict:add(key, token, lease)
+  if not added and reason == "exists" then return false end
+  local thread = ngx.thread.spawn(renew, self.dict, key, token)
+  return release(self.dict, key, token, thread, pcall(fn, ...)) -- in LuaJIT a pcall can be waited across
+end
+
+---@param name string  of the directive lua_shared_dict
+---@param can_wait fun(): boolean
+---@return iot.nginx.Store?
+---@return string? message
+function shared.open(name, can_wait)
+  local dict = ngx.shared[name]
+  if dict then return setmetatable({ dict = dict, can_wait = can_wait }, Store) end
+  return nil, ("nginx has no shared dictionary of this name: add lua_shared_dict %s 10m to its http block"):format(name)
+end
+
+return shared
