@@ -132,6 +132,7 @@ build = {
     ["iot.runtime.nginx.download"] = "lua/iot/runtime/nginx/download.lua",
     ["iot.runtime.nginx"] = "lua/iot/runtime/nginx/init.lua",
     ["iot.runtime.nginx.program"] = "lua/iot/runtime/nginx/program.lua",
+    ["iot.runtime.nginx.proxy"] = "lua/iot/runtime/nginx/proxy.lua",
     ["iot.runtime.nginx.shared"] = "lua/iot/runtime/nginx/shared.lua",
     ["iot.runtime.nginx.threads"] = "lua/iot/runtime/nginx/threads.lua",
     ["iot.runtime.nginx.waiting"] = "lua/iot/runtime/nginx/waiting.lua",

@@ -149,12 +149,6 @@ describe("inside nginx", function()
     bare:stop()
   end)
 
-  it("refuses a proxy, which it could not use", function()
-    local outcome = nginx:run("content", OUTCOME, given { proxy = "http://127.0.0.1:1" })
-    assert.equal("InvalidConfiguration", outcome[3])
-    assert.equal(0, #sim:journal())
-  end)
-
   -- Connections ----------------------------------------------------------------------------------------
 
   it("keeps connections from request to request", function()

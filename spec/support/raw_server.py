@@ -74,6 +74,30 @@ def refusing_proxy(connection):
     connection.close()
 
 
+def relay(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def tunnelling_proxy(connection):
+    """For user:pa ss alone; every host is this one. Each tunnel is one connection."""
+    request = read_request(connection)
+    if b"\r\nProxy-Authorization: Basic dXNlcjpwYSBzcw==\r\n" not in request:
+        connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        return
+    port = int(request.split(b" ")[1].rsplit(b":", 1)[1])
+    upstream = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    back = threading.Thread(target=relay, args=(upstream, connection), daemon=True)
+    back.start()
+    relay(connection, upstream)
+    back.join()
+
+
 def handle(connection, serve, context):
     try:
         if context:
@@ -116,6 +140,7 @@ def main():
     servers = [
         ("dripping", dripping, None), ("endless_head", endless_head, None), ("endless_body", endless_body, None),
         ("resetting", resetting, tls), ("cutting", cutting, tls), ("refusing_proxy", refusing_proxy, None),
+        ("tunnelling_proxy", tunnelling_proxy, None),
     ]
     listeners = {name: listen() for name, _, _ in servers}
     listeners["silent"] = listen()  # connects, and never says a word

@@ -1,6 +1,7 @@
 ---Exchanges over cosockets: connections that are kept in nginx's pools, TLS that is verified, limits of time.
 local core = require "iot.core"
 local http_reply = require "iot.http_reply"
+local proxies = require "iot.runtime.nginx.proxy"
 
 local ngx = rawget(_G, "ngx")
 
@@ -17,18 +18,26 @@ local longest_step = 24 * 3600 -- seconds; nginx counts milliseconds in 32 bits
 ---@field host string
 ---@field port integer
 ---@field pool string  what a connection may be used for again
+---@field proxy iot.nginx.Proxy?
 
 ---@param origin string  "https://host:port"
----@return iot.nginx.Target
-function connection.target(origin)
+---@param proxy string?  the option
+---@return iot.nginx.Target?
+---@return string? message
+---@return table? facts
+function connection.target(origin, proxy)
   local scheme, host, port = origin:match "^(https?)://(%b[]):?(%d*)"
   if not scheme then scheme, host, port = origin:match "^(https?)://([^:/]+):?(%d*)" end
   local https = scheme == "https"
   port = tonumber(port) or (https and 443 or 80)
-  return {
+  local target = {
     https = https, host = host, port = port,
     pool = ("iot:%s:%s:%d:%s"):format(scheme, host, port, https and "verified" or "plain"),
   }
+  local found, message, facts = proxies.find(target, proxy)
+  if facts then return nil, message, facts end
+  if found then target.proxy, target.pool = found, target.pool .. ":" .. found.identity end
+  return target
 end
 
 ---For nginx.
@@ -46,9 +55,16 @@ end
 
 local function timed_out() return nil, "no time was left", { code = "Timeout" } end
 
-local function refused_name(reason)
+local function refused_connection(target, reason)
+  if reason == "timeout" then return nil, "the connection was not made in time", { code = "Timeout" } end
   local hint = reason:find "no resolver defined" and "; set the directive resolver in nginx.conf" or ""
-  return nil, "the host name was not found: " .. reason .. hint, { code = "NameResolutionFailed" }
+  if target.proxy then
+    return nil, ("no connection to the proxy %s port %d was made: %s%s"):format(
+      target.proxy.host, target.proxy.port, reason, hint), { code = "ProxyFailed" }
+  elseif reason:find "resolve" then
+    return nil, "the host name was not found: " .. reason .. hint, { code = "NameResolutionFailed" }
+  end
+  return nil, "no connection was made: " .. reason, { code = "ConnectionFailed" }
 end
 
 local function open_socket(target, limits)
@@ -56,18 +72,26 @@ local function open_socket(target, limits)
   if seconds <= 0 then return timed_out() end
   local socket = ngx.socket.tcp()
   socket:settimeout(connection.milliseconds(seconds))
+  local peer = target.proxy or target
   -- No resolver need be asked for that (RFC 6761 section 6.3).
-  local address = target.host == "localhost" and "127.0.0.1" or target.host
-  local ok, reason = socket:connect(address, target.port, { pool = target.pool })
+  local address = peer.host == "localhost" and "127.0.0.1" or peer.host
+  local ok, reason = socket:connect(address, peer.port, { pool = target.pool })
   if ok then return socket end
-  if reason == "timeout" then return nil, "the connection was not made in time", { code = "Timeout" } end
-  if reason:find "resolve" then return refused_name(reason) end
-  return nil, "no connection was made: " .. reason, { code = "ConnectionFailed" }
+  return refused_connection(target, reason)
+end
+
+-- What the reader of the reply gets its bytes from.
+local function receiver(socket, limits, own)
+  return function()
+    local seconds = limit_of(own or limits.read_timeout, limits.deadline)
+    if seconds <= 0 then return nil, "timeout" end
+    socket:settimeout(connection.milliseconds(seconds))
+    return socket:receiveany(65536)
+  end
 end
 
 -- Authorities that nginx does not know of are the most likely reason, and only it can be told of them.
-local function refused_handshake(socket, reason)
-  socket:close()
+local function refused_handshake(reason)
   if reason == "timeout" then return nil, "the TLS handshake was not done in time", { code = "Timeout" } end
   if reason:find "^%d+: " or reason:find "certificate" then
     local unknown = reason:find "^2[01]?: " or reason:find "^1[89]: " or reason:find "error log"
@@ -84,8 +108,37 @@ local function set_certificate(socket, certificate)
   local key
   if chain then key, reason = ssl.parse_pem_priv_key(certificate.key) end
   if key and socket:setclientcert(chain, key) then return true end
-  socket:close()
   return nil, "the client certificate cannot be used: " .. tostring(reason), { code = "InvalidConfiguration" }
+end
+
+-- A way through the proxy, which takes as long at most as a connection may.
+local function open_tunnel(socket, target, limits)
+  local seconds = limit_of(limits.connect_timeout, limits.deadline)
+  if seconds <= 0 then return timed_out() end
+  socket:settimeout(connection.milliseconds(seconds))
+  local sent, reason = socket:send(proxies.connect_request(target.proxy, target))
+  if not sent then return nil, "the proxy took no request: " .. reason, { code = "ProxyFailed" } end
+  local reply = http_reply.new(receiver(socket, limits, limits.connect_timeout))
+  local ok, message, facts = reply:read_head()
+  if not ok then return nil, "the proxy gave no tunnel: " .. message, { code = facts.code } end
+  if reply.status < 300 then return true end
+  return nil, ("the proxy refused a tunnel: HTTP status %d"):format(reply.status), { code = "ProxyFailed" }
+end
+
+local function shake_hands(socket, target, limits)
+  if target.certificate then
+    local ok, message, facts = set_certificate(socket, target.certificate)
+    if not ok then return nil, message, facts end
+  end
+  local seconds = limit_of(limits.connect_timeout, limits.deadline)
+  if seconds <= 0 then return timed_out() end
+  socket:settimeout(connection.milliseconds(seconds))
+  -- A certificate that is refused before the handshake had to wait is an assertion of lua-resty-core that fails or,
+  -- without a session to be returned, a success (0.1.25); the connection is closed in either case.
+  local called, session, reason = pcall(socket.sslhandshake, socket, nil, (target.host:gsub("[%[%]]", "")), true)
+  if not called then reason = "certificate refused, for a reason that nginx's error log has" end
+  if not (called and session) then return refused_handshake(reason or "unknown reason") end
+  return true
 end
 
 -- A connection, and whether it was used before.
@@ -94,33 +147,12 @@ local function connect(target, limits)
   if not socket then return nil, message, facts end
   local is_reused = (socket:getreusedtimes() or 0) > 0
   if not target.https or is_reused then return socket, is_reused end
-  if target.certificate then
-    local ok
-    ok, message, facts = set_certificate(socket, target.certificate)
-    if not ok then return nil, message, facts end
-  end
-  local seconds = limit_of(limits.connect_timeout, limits.deadline)
-  if seconds <= 0 then
-    socket:close()
-    return timed_out()
-  end
-  socket:settimeout(connection.milliseconds(seconds))
-  -- A certificate that is refused before the handshake had to wait is an assertion of lua-resty-core that fails or,
-  -- without a session to be returned, a success (0.1.25); the connection is closed in either case.
-  local called, session, reason = pcall(socket.sslhandshake, socket, nil, (target.host:gsub("[%[%]]", "")), true)
-  if not called then reason = "certificate refused, for a reason that nginx's error log has" end
-  if not (called and session) then return refused_handshake(socket, reason or "unknown reason") end
-  return socket, false
-end
-
--- What the reader of the reply gets its bytes from.
-local function receiver(socket, limits)
-  return function()
-    local seconds = limit_of(limits.read_timeout, limits.deadline)
-    if seconds <= 0 then return nil, "timeout" end
-    socket:settimeout(connection.milliseconds(seconds))
-    return socket:receiveany(65536)
-  end
+  local ok = true
+  if target.proxy then ok, message, facts = open_tunnel(socket, target, limits) end
+  if ok then ok, message, facts = shake_hands(socket, target, limits) end
+  if ok then return socket, false end
+  socket:close()
+  return nil, message, facts
 end
 
 -- Exchanges ----------------------------------------------------------------------------------------
@@ -150,6 +182,7 @@ end
 ---@return any socket  or the message
 ---@return table? facts
 function connection.begin(target, bytes, limits)
+  if target.proxy and not target.https then bytes = proxies.forwarded(target.proxy, target, bytes) end
   for _ = 1, most_stale do
     local socket, is_reused, facts = connect(target, limits)
     if not socket then return nil, is_reused, facts end
@@ -174,15 +207,6 @@ function connection.give_back(target, reply, socket)
     if socket:setkeepalive(pool_idle * 1000) then return end
   end
   socket:close()
-end
-
----@param proxy string?
----@return boolean?
----@return string? message
----@return table? facts
-function connection.check_proxy(proxy)
-  if not proxy or proxy == "" then return true end
-  return nil, "inside nginx no proxy can be used", { code = "InvalidConfiguration" }
 end
 
 ---A whole exchange.

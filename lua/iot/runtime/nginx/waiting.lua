@@ -15,13 +15,13 @@ local waiting = {
 }
 
 function waiting.send(native, operation, params, attempt)
-  local ok, message, facts = connection.check_proxy(attempt.proxy)
-  if not ok then return nil, message, facts end
+  local target, message, facts = connection.target(native:endpoint(), attempt.proxy)
+  if not target then return nil, message, facts end
   local bytes
   bytes, message, facts = native:prepare(operation, params, attempt)
   if not bytes then return nil, message, facts end
   local reply, body
-  reply, body, facts = connection.exchange(connection.target(native:endpoint()), bytes, connection.limits(attempt))
+  reply, body, facts = connection.exchange(target, bytes, connection.limits(attempt))
   if not reply then return nil, body, facts end
   local result
   result, message, facts = native:parse(operation, reply.status, reply.head, body, attempt)
@@ -42,15 +42,14 @@ end
 
 -- The target and the bytes of a plain request.
 local function write(request)
-  local ok, message, facts = connection.check_proxy(request.proxy)
-  if not ok then return nil, message, facts end
-  local certificate
-  certificate, message, facts = read_certificate(request)
+  local certificate, message, facts = read_certificate(request)
   if facts then return nil, message, facts end
   local bytes, origin
   bytes, origin, facts = core.write_request(request)
   if not bytes then return nil, origin, facts end
-  local target = connection.target(origin)
+  local target
+  target, message, facts = connection.target(origin, request.proxy)
+  if not target then return nil, message, facts end
   if certificate then
     target.certificate = certificate
     target.pool = target.pool .. ":" .. core.sha256(certificate.chain)
