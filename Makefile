@@ -144,7 +144,7 @@ test: deps for-nginx ## Run the specs with LUA; SPEC=path for some of them
 check: ## Lint, the specs under sanitizers, and on every Lua found
 	@.ci/check
 
-lint: ## Luacheck, strict compiler, clang-format, clang-tidy
+lint: ## Luacheck, strict compiler, clang-format, clang-tidy, cppcheck
 	@$(MAKE) --no-print-directory deps DEPS=lint
 	+@$(SUBMAKE) lint-now
 

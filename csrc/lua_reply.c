@@ -186,7 +186,7 @@ static int decode_error(lua_State *L, int codec, const struct iot_reply *reply)
   static const char *const codes[3] = { "code", "Code", "__type" };
   static const char *const messages[3] = { "message", "Message", "errorMessage" };
   struct iot_view code = iot_reply_error_code(iot_reply_header(reply, "x-amzn-errortype"));
-  struct iot_view message = { NULL, 0 };
+  struct iot_view message;
   const int object = lua_gettop(L) + 1;
   char status[16];
   struct iot_error error;
