@@ -68,12 +68,7 @@ struct iot_view iot_view_cut(struct iot_view *rest, char c)
 
 bool iot_view_breaks_line(struct iot_view v)
 {
-  size_t i;
-
-  for (i = 0; i < v.n; i++)
-    if (v.p[i] == '\r' || v.p[i] == '\n' || v.p[i] == '\0')
-      return true;
-  return false;
+  return v.n && (memchr(v.p, '\n', v.n) || memchr(v.p, '\r', v.n) || memchr(v.p, '\0', v.n));
 }
 
 bool iot_view_is_header_value(struct iot_view v)
@@ -222,20 +217,12 @@ void iot_buffer_clear(struct iot_buffer *b)
   b->status = IOT_OK;
 }
 
-/* Room for `extra` more bytes and a terminator. Not realloc: it would free the old bytes unwiped. */
-static bool reserve(struct iot_buffer *b, size_t extra)
+/* Not realloc: it would free the old bytes unwiped. */
+static bool grow(struct iot_buffer *b, size_t extra)
 {
   size_t capacity = b->capacity ? b->capacity : FIRST_CAPACITY;
   char *p;
 
-  if (b->status != IOT_OK)
-    return false;
-  if (b->n > b->max || extra > b->max - b->n) {
-    b->status = IOT_ETOOLARGE;
-    return false;
-  }
-  if (extra < b->capacity - b->n)
-    return true;
   while (capacity - b->n <= extra) {
     if (capacity > (size_t)-1 / 2) {
       b->status = IOT_ENOMEM;
@@ -257,6 +244,18 @@ static bool reserve(struct iot_buffer *b, size_t extra)
   return true;
 }
 
+/* Room for `extra` more bytes and a terminator. */
+static inline bool reserve(struct iot_buffer *b, size_t extra)
+{
+  if (b->status != IOT_OK)
+    return false;
+  if (b->n > b->max || extra > b->max - b->n) {
+    b->status = IOT_ETOOLARGE;
+    return false;
+  }
+  return extra < b->capacity - b->n || grow(b, extra);
+}
+
 void iot_buffer_append(struct iot_buffer *b, struct iot_view v)
 {
   if (!reserve(b, v.n) || v.n == 0)
@@ -267,15 +266,18 @@ void iot_buffer_append(struct iot_buffer *b, struct iot_view v)
 
 void iot_buffer_append_byte(struct iot_buffer *b, char c)
 {
-  iot_buffer_append(b, (struct iot_view){ &c, 1 });
+  if (reserve(b, 1))
+    b->p[b->n++] = c;
 }
 
 void iot_buffer_append_lower(struct iot_buffer *b, struct iot_view v)
 {
   size_t i;
 
+  if (!reserve(b, v.n))
+    return;
   for (i = 0; i < v.n; i++)
-    iot_buffer_append_byte(b, iot_lower(v.p[i]));
+    b->p[b->n++] = iot_lower(v.p[i]);
 }
 
 void iot_buffer_append_folded(struct iot_buffer *b, struct iot_view v)
@@ -284,11 +286,13 @@ void iot_buffer_append_folded(struct iot_buffer *b, struct iot_view v)
   size_t i;
 
   v = iot_view_trim(v);
+  if (!reserve(b, v.n))
+    return;
   for (i = 0; i < v.n; i++) {
     if (!iot_is_space(v.p[i]))
-      iot_buffer_append_byte(b, v.p[i]);
+      b->p[b->n++] = v.p[i];
     else if (!after_space)
-      iot_buffer_append_byte(b, ' ');
+      b->p[b->n++] = ' ';
     after_space = iot_is_space(v.p[i]);
   }
 }

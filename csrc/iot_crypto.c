@@ -1,13 +1,14 @@
 #include "iot_crypto.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/objects.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -22,26 +23,72 @@ static enum iot_status outcome(int succeeded)
   return IOT_ECRYPTO;
 }
 
-enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view data)
+static const EVP_MD *sha256;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+/* Looked up once: from OpenSSL 3 on that takes longer than to hash a request. Never freed. */
+static void find_sha256(void)
 {
-  return outcome(EVP_Digest(data.p, data.n, out, NULL, EVP_sha256(), NULL) == 1);
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+  sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+  ERR_clear_error();
+#endif
+  if (!sha256)
+    sha256 = EVP_sha256();
 }
 
+static EVP_MD_CTX *new_digest(void)
+{
+  pthread_once(&sha256_once, find_sha256);
+  return EVP_MD_CTX_new();
+}
+
+/* The SHA-256 of two texts, one behind the other. */
+static bool digest(EVP_MD_CTX *context, unsigned char out[IOT_SHA256_SIZE], struct iot_view first,
+    struct iot_view second)
+{
+  return context && EVP_DigestInit_ex(context, sha256, NULL) == 1 &&
+         EVP_DigestUpdate(context, first.p, first.n) == 1 &&
+         EVP_DigestUpdate(context, second.p, second.n) == 1 &&
+         EVP_DigestFinal_ex(context, out, NULL) == 1;
+}
+
+enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view data)
+{
+  EVP_MD_CTX *context = new_digest();
+  const bool good = digest(context, out, data, (struct iot_view){ NULL, 0 });
+
+  EVP_MD_CTX_free(context);
+  return outcome(good);
+}
+
+/* RFC 2104: OpenSSL's own takes ten times as long for texts as short as these. */
 enum iot_status iot_hmac_sha256(
     unsigned char out[IOT_SHA256_SIZE], struct iot_view key, struct iot_view data)
 {
-  unsigned char mac[IOT_SHA256_SIZE];
-  enum iot_status status;
+  enum { BLOCK = 64 };
+  unsigned char padded[BLOCK] = { 0 }, inner[IOT_SHA256_SIZE];
+  const struct iot_view block = { (char *)padded, BLOCK };
+  EVP_MD_CTX *context = new_digest();
+  bool good = true;
+  size_t i;
 
-  if (key.n > INT_MAX)
-    return IOT_ECRYPTO;
-  /* An empty key as "" rather than NULL, which HMAC() takes for "the key of last time". */
-  status = outcome(HMAC(EVP_sha256(), key.n ? key.p : "", (int)key.n, (const unsigned char *)data.p,
-                       data.n, mac, NULL) != NULL);
-  if (status == IOT_OK)
-    memcpy(out, mac, sizeof mac);
-  iot_wipe(mac, sizeof mac);
-  return status;
+  if (key.n > BLOCK)
+    good = digest(context, padded, key, (struct iot_view){ NULL, 0 });
+  else if (key.n)
+    memcpy(padded, key.p, key.n);
+  for (i = 0; i < BLOCK; i++)
+    padded[i] ^= 0x36;
+  good = good && digest(context, inner, block, data);
+  for (i = 0; i < BLOCK; i++)
+    padded[i] ^= 0x36 ^ 0x5c;
+  good = good && digest(context, inner, block, (struct iot_view){ (char *)inner, sizeof inner });
+  if (good)
+    memcpy(out, inner, sizeof inner);
+  iot_wipe(padded, sizeof padded);
+  iot_wipe(inner, sizeof inner);
+  EVP_MD_CTX_free(context);
+  return outcome(good);
 }
 
 enum iot_status iot_sha1(unsigned char out[IOT_SHA1_SIZE], struct iot_view data)
@@ -170,14 +217,14 @@ double iot_random(void)
   return bits / 4294967296.0;
 }
 
+/* The system's random bytes take a fifth of the time that OpenSSL's do, which are for a system without. */
 enum iot_status iot_uuid(char out[IOT_UUID_SIZE])
 {
   unsigned char bytes[16];
-  enum iot_status status = outcome(RAND_bytes(bytes, sizeof bytes) == 1);
   size_t i;
 
-  if (status != IOT_OK)
-    return status;
+  if (getentropy(bytes, sizeof bytes) != 0 && RAND_bytes(bytes, sizeof bytes) != 1)
+    return outcome(false);
   bytes[6] = (unsigned char)(0x40 | (bytes[6] & 0x0f)); /* version 4 */
   bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3f)); /* the RFC's variant */
   for (i = 0; i < sizeof bytes; i++) {

@@ -12,24 +12,23 @@ static bool is_unreserved(char c)
   return iot_is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-static void append_encoded_byte(struct iot_buffer *out, char c)
+static void append_escape(struct iot_buffer *out, char c)
 {
   static const char digits[] = "0123456789ABCDEF";
   const unsigned char byte = (unsigned char)c;
   const char escape[] = { '%', digits[byte >> 4], digits[byte & 15] };
 
-  if (is_unreserved(c))
-    iot_buffer_append_byte(out, c);
-  else
-    iot_buffer_append(out, (struct iot_view){ escape, sizeof escape });
+  iot_buffer_append(out, (struct iot_view){ escape, sizeof escape });
 }
 
-void iot_uri_encode(struct iot_buffer *out, struct iot_view text)
+/* How many bytes v starts with that stand for themselves: most of what is encoded is nothing else. */
+static size_t unreserved_run(struct iot_view v)
 {
-  size_t i;
+  size_t n = 0;
 
-  for (i = 0; i < text.n; i++)
-    append_encoded_byte(out, text.p[i]);
+  while (n < v.n && is_unreserved(v.p[n]))
+    n++;
+  return n;
 }
 
 static int hex_value(char c)
@@ -57,6 +56,28 @@ static struct iot_view skip(struct iot_view v, size_t n)
   return (struct iot_view){ v.p + n, v.n - n };
 }
 
+/* With `keep`, escapes that are there stay; else their "%" is encoded like any byte. */
+static void append_encoded(struct iot_buffer *out, struct iot_view text, bool keep)
+{
+  while (text.n) {
+    size_t n = unreserved_run(text);
+
+    if (n == 0 && keep && escaped_byte(text) >= 0)
+      n = 3;
+    iot_buffer_append(out, (struct iot_view){ text.p, n });
+    if (n == 0) {
+      append_escape(out, text.p[0]);
+      n = 1;
+    }
+    text = skip(text, n);
+  }
+}
+
+void iot_uri_encode(struct iot_buffer *out, struct iot_view text)
+{
+  append_encoded(out, text, false);
+}
+
 bool iot_uri_is_path(struct iot_view path)
 {
   while (path.n) {
@@ -68,20 +89,6 @@ bool iot_uri_is_path(struct iot_view path)
     path = skip(path, escape ? 3 : 1);
   }
   return true;
-}
-
-/* A segment of a canonical path; with `again`, the "%" of an escape is encoded like any byte. */
-static void append_segment(struct iot_buffer *out, struct iot_view segment, bool again)
-{
-  while (segment.n) {
-    size_t n = !again && escaped_byte(segment) >= 0 ? 3 : 1;
-
-    if (n == 3)
-      iot_buffer_append(out, (struct iot_view){ segment.p, n });
-    else
-      append_encoded_byte(out, segment.p[0]);
-    segment = skip(segment, n);
-  }
 }
 
 /* Take the last "/segment" off what was written from `start` on. */
@@ -106,7 +113,7 @@ static void append_normalized(struct iot_buffer *out, struct iot_view path, bool
       continue;
     }
     iot_buffer_append_byte(out, '/');
-    append_segment(out, segment, double_encode);
+    append_encoded(out, segment, !double_encode);
   }
   if (out->n == start || trailing_slash)
     iot_buffer_append_byte(out, '/');
@@ -125,7 +132,7 @@ void iot_uri_canonical_path(
     const struct iot_view rest = path;
     const struct iot_view segment = iot_view_cut(&path, '/');
 
-    append_segment(out, segment, double_encode);
+    append_encoded(out, segment, !double_encode);
     if (segment.n < rest.n)
       iot_buffer_append_byte(out, '/');
   }
@@ -170,8 +177,9 @@ static void append_reencoded(struct iot_buffer *out, struct iot_view text)
 {
   while (text.n) {
     const int byte = escaped_byte(text);
+    const char c = byte < 0 ? text.p[0] : (char)byte;
 
-    append_encoded_byte(out, byte < 0 ? text.p[0] : (char)byte);
+    iot_uri_encode(out, (struct iot_view){ &c, 1 });
     text = skip(text, byte < 0 ? 1 : 3);
   }
 }
