@@ -47,6 +47,16 @@ void iot_clock_sleep(double seconds)
   nanosleep(&t, NULL);
 }
 
+/* In as many digits; returns the place behind them. */
+static char *write_number(char *out, int number, size_t digits)
+{
+  size_t i;
+
+  for (i = digits; i > 0; i--, number /= 10)
+    out[i - 1] = (char)('0' + number % 10);
+  return out + digits;
+}
+
 enum iot_status iot_clock_format_amz(char out[IOT_AMZ_DATE_SIZE], int64_t time)
 {
   time_t t = (time_t)time;
@@ -54,11 +64,15 @@ enum iot_status iot_clock_format_amz(char out[IOT_AMZ_DATE_SIZE], int64_t time)
 
   if (t != time || !gmtime_r(&t, &tm) || tm.tm_year < 1 - 1900 || tm.tm_year > 9999 - 1900)
     return IOT_EPARAMETER;
-  /* The casts bound each number for the compiler, which warns of a text cut short otherwise. */
-  snprintf(out, IOT_AMZ_DATE_SIZE, "%04u%02u%02uT%02u%02u%02uZ",
-      (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
-      (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
-      (unsigned)tm.tm_sec % 100);
+  out = write_number(out, tm.tm_year + 1900, 4);
+  out = write_number(out, tm.tm_mon + 1, 2);
+  out = write_number(out, tm.tm_mday, 2);
+  *out++ = 'T';
+  out = write_number(out, tm.tm_hour, 2);
+  out = write_number(out, tm.tm_min, 2);
+  out = write_number(out, tm.tm_sec, 2);
+  *out++ = 'Z';
+  *out = '\0';
   return IOT_OK;
 }
 

@@ -53,13 +53,19 @@ static bool digest(EVP_MD_CTX *context, unsigned char out[IOT_SHA256_SIZE], stru
          EVP_DigestFinal_ex(context, out, NULL) == 1;
 }
 
-enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view data)
+enum iot_status iot_sha256_of_two(
+    unsigned char out[IOT_SHA256_SIZE], struct iot_view first, struct iot_view second)
 {
   EVP_MD_CTX *context = new_digest();
-  const bool good = digest(context, out, data, (struct iot_view){ NULL, 0 });
+  const bool good = digest(context, out, first, second);
 
   EVP_MD_CTX_free(context);
   return outcome(good);
+}
+
+enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view data)
+{
+  return iot_sha256_of_two(out, data, (struct iot_view){ NULL, 0 });
 }
 
 /* RFC 2104: OpenSSL's own takes ten times as long for texts as short as these. */

@@ -21,6 +21,10 @@ enum {
 /* SHA-256 (FIPS 180-4) of `data`. Returns IOT_OK or IOT_ECRYPTO; `out` is undefined on failure. */
 IOT_NODISCARD enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view data);
 
+/* The same of two texts, one behind the other. */
+IOT_NODISCARD enum iot_status iot_sha256_of_two(
+    unsigned char out[IOT_SHA256_SIZE], struct iot_view first, struct iot_view second);
+
 /*
  * HMAC-SHA256 (RFC 2104) of `data`. The key is 0 to INT_MAX bytes; `out` may be the key's own place.
  * Returns IOT_OK or IOT_ECRYPTO; `out` is undefined on failure.

@@ -187,14 +187,21 @@ static enum iot_status use_given_hash(struct signing *s, struct iot_view value)
   return IOT_OK;
 }
 
+/* Most requests have no body. */
+static const char hash_of_nothing[] =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 static enum iot_status compute_hash(struct signing *s)
 {
   unsigned char digest[IOT_SHA256_SIZE];
-  enum iot_status status = iot_sha256(digest, s->request->body);
 
-  if (status != IOT_OK)
-    return status;
-  iot_hex(s->signer->payload_hash, digest, sizeof digest);
+  if (s->request->body.n == 0) {
+    memcpy(s->signer->payload_hash, hash_of_nothing, sizeof hash_of_nothing);
+  } else {
+    if (iot_sha256(digest, s->request->body) != IOT_OK)
+      return IOT_ECRYPTO;
+    iot_hex(s->signer->payload_hash, digest, sizeof digest);
+  }
   s->payload_hash = iot_view_of(s->signer->payload_hash);
   if (s->options->sign_body && !s->options->presign)
     return add_header(s, IOT_LITERAL("x-amz-content-sha256"), s->payload_hash);
@@ -387,8 +394,8 @@ static enum iot_status find_key(const struct signing *s)
 {
   struct iot_sigv4 *signer = s->signer;
   unsigned char id[IOT_SHA256_SIZE];
-  enum iot_status status = iot_hmac_sha256(
-      id, s->options->credentials.secret_access_key, text_of(s, IOT_SIGV4_SCOPE));
+  enum iot_status status = iot_sha256_of_two(
+      id, text_of(s, IOT_SIGV4_SCOPE), s->options->credentials.secret_access_key);
 
   if (status != IOT_OK || (signer->has_key && memcmp(id, signer->key_id, sizeof id) == 0))
     return status;

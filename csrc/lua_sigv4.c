@@ -17,6 +17,7 @@ enum { REQUEST = 1, OPTIONS };
 struct signer {
   struct iot_sigv4 sigv4;
   struct iot_buffer host;
+  bool busy;
 };
 
 /* One call's input; views borrow from strings on the stack. */
@@ -35,20 +36,20 @@ static struct signer *push_inert_signer(lua_State *L)
 
   iot_sigv4_init(&signer->sigv4);
   iot_buffer_init(&signer->host, 1024);
+  signer->busy = false;
   luaL_getmetatable(L, SIGNER_CLASS);
   lua_setmetatable(L, -2);
   return signer;
 }
 
-/* Any allocation of Lua may run a finaliser that signs. So a call has a signer of its own: it takes
-   the content of the state's, and gives it back at its end, with buffers and key. */
-static void swap_signers(struct signer *a, struct signer *b)
+/* The state's, with its buffers and key; but any allocation of Lua may run a finaliser that signs, which gets one of
+   its own. So does every call after one that Lua had no memory for. */
+static struct signer *take_signer(lua_State *L, struct signer *shared)
 {
-  struct signer held = *a;
+  struct signer *signer = shared->busy ? push_inert_signer(L) : shared;
 
-  *a = *b;
-  *b = held;
-  iot_wipe(&held, sizeof held);
+  signer->busy = true;
+  return signer;
 }
 
 static int signer_gc(lua_State *L)
@@ -212,7 +213,6 @@ static void push_result(lua_State *L, const struct signer *signer, const struct 
 
 static int run(lua_State *L, bool presign)
 {
-  struct signer *shared = lua_touserdata(L, lua_upvalueindex(1));
   struct iot_error error = { "" };
   struct signer *signer;
   struct call call;
@@ -220,20 +220,19 @@ static int run(lua_State *L, bool presign)
 
   luaL_checktype(L, REQUEST, LUA_TTABLE);
   luaL_checktype(L, OPTIONS, LUA_TTABLE);
-  signer = push_inert_signer(L);
-  swap_signers(signer, shared);
-  memset(&call, 0, sizeof call);
-  call.options.presign = presign;
+  call.request = (struct iot_sigv4_request){ .header_count = 0 };
+  call.options = (struct iot_sigv4_options){ .presign = presign };
   call.url = liot_string_field(L, REQUEST, "url");
   call.request.method = liot_string_field(L, REQUEST, "method");
   call.request.body = liot_string_field(L, REQUEST, "body");
   read_options(L, &call.options);
   status = read_headers(L, &call, &error);
+  signer = take_signer(L, lua_touserdata(L, lua_upvalueindex(1)));
   if (status == IOT_OK)
     status = sign_call(signer, &call, &error);
   if (status == IOT_OK)
     push_result(L, signer, &call);
-  swap_signers(signer, shared);
+  signer->busy = false;
   return status == IOT_OK ? 1 : liot_fail(L, status, &error);
 }
 

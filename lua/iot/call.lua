@@ -80,19 +80,31 @@ end
 
 -- Whether a refusal may be cured by what the client can change for the next attempt: the time, or, once,
 -- the credentials.
-local function can_cure(state, call, attempt, detail)
+local function can_cure(state, call, attempt, signed, detail)
   if detail.kind ~= "service" then return false end
   local skew = state.clock_skew
   local met_before = skew.offset ~= call.clock_offset -- by another call
-  if skew:correct(attempt.time, call.clock_offset, detail) then
+  if skew:correct(signed.time, call.clock_offset, detail) then
     attempt.free = met_before
     return true
   end
   if call.renewed or not detail.code:find "^ExpiredToken" then return false end
   call.renewed = true
   local renewable
-  renewable, attempt.free = state.credentials:refuse(attempt.credentials)
+  renewable, attempt.free = state.credentials:refuse(signed.credentials)
   return renewable
+end
+
+-- What is signed and sent. The limits of connection and reading, and the proxy, libcurl has from the client.
+local function signed_attempt(state, call, attempt, record, timeout)
+  local settings = state.settings
+  return {
+    number = attempt.number, max_attempts = attempt.max_attempts, delay = attempt.delay,
+    invocation_id = call.invocation_id, trace_id = call.trace_id,
+    credentials = record, user_agent = user_agent_for(state, call),
+    time = state.runtime.now() + call.clock_offset, ttl = time_to_live(state, call), timeout = timeout,
+    connect_timeout = settings.connect_timeout, read_timeout = settings.read_timeout, proxy = settings.proxy,
+  }
 end
 
 -- One signed attempt; fails as the operation does.
@@ -101,19 +113,13 @@ local function try(attempt, state, call)
   local record, reason, code, cause = find_credentials(state, call.deadline)
   if not record then return fail(operation, reason, { code = code, cause = cause }, attempt.number - 1) end
   local started = runtime.monotonic()
-  attempt.invocation_id, attempt.trace_id = call.invocation_id, call.trace_id
-  attempt.credentials, attempt.user_agent = record, user_agent_for(state, call)
-  call.clock_offset = state.clock_skew.offset
-  attempt.time, attempt.ttl = runtime.now() + call.clock_offset, time_to_live(state, call)
-  attempt.timeout = call.deadline - started
-  -- To libcurl these were given with the client.
-  attempt.connect_timeout, attempt.read_timeout = state.settings.connect_timeout, state.settings.read_timeout
-  attempt.proxy = state.settings.proxy
-  if attempt.timeout <= 0 then
+  if call.deadline <= started then
     return fail(operation, "no time was left for the request", { code = "Timeout" }, attempt.number - 1)
   end
+  call.clock_offset = state.clock_skew.offset
+  local signed = signed_attempt(state, call, attempt, record, call.deadline - started)
   -- With a result comes the status of HTTP, with a failure its message and facts.
-  local result, message, facts = runtime.send(state.native, operation, call.params, attempt)
+  local result, message, facts = runtime.send(state.native, operation, call.params, signed)
   if result then
     calls.tell(state, call, attempt, started, message)
     return result
@@ -123,7 +129,7 @@ local function try(attempt, state, call)
   calls.tell(state, call, attempt, started, facts.status, facts.code)
   if facts.server_time then call.server_offset = facts.server_time - runtime.now() end
   local _, text, detail = fail(operation, message, facts, attempt.number)
-  detail.retryable = can_cure(state, call, attempt, detail) or detail.retryable
+  detail.retryable = can_cure(state, call, attempt, signed, detail) or detail.retryable
   return nil, text, detail
 end
 

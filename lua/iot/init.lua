@@ -144,9 +144,8 @@ local sign_options = {
 local presign_options = { expires_in = "number" }
 for name, wanted in pairs(sign_options) do presign_options[name] = wanted end
 
--- A list of pairs as it is; a map as a list, in the order of its names.
+-- A map of headers as a list, in the order of its names.
 local function header_list(headers)
-  if headers == nil or headers[1] ~= nil then return headers end
   local list = {}
   for name, value in pairs(headers) do list[#list + 1] = { name, value } end
   table.sort(list, function(a, b) return tostring(a[1]) < tostring(b[1]) end)
@@ -170,8 +169,8 @@ end
 
 local function check_credentials(name, credentials)
   if credentials == nil then return end
-  local copy, message = records.copy(credentials)
-  if not copy then
+  local good, message = records.check(credentials)
+  if not good then
     error(("bad option 'credentials' to '%s' (%s)"):format(name, message), 4)
   end
 end
@@ -179,12 +178,15 @@ end
 local function sign_with(name, schema, request, given)
   options.check_argument(name, "request", request, "table", 3)
   options.check_argument(name, "options", given, "table", 3)
-  local copy = options.check(name, request, request_fields, 3, "field")
-  options.check(name, given, schema, 3)
-  copy.headers = header_list(copy.headers)
-  check_headers(name, copy.headers)
+  options.verify(name, request, request_fields, 3, "field")
+  options.verify(name, given, schema, 3)
+  if request.headers and request.headers[1] == nil then
+    request = options.copy(request)
+    request.headers = header_list(request.headers)
+  end
+  check_headers(name, request.headers)
   check_credentials(name, given.credentials)
-  local signed, message, facts = core[name](copy, given)
+  local signed, message, facts = core[name](request, given)
   if signed then return signed end
   return errors.fail(facts, message)
 end

@@ -37,15 +37,13 @@ function options.copy(given)
   return copy
 end
 
----A copy of the options that were given; raises for an unknown key or a wrong type.
+---Raise for an option of an unknown key or a wrong type.
 ---@param callee string  the function that was called, for the message
 ---@param given table|nil
 ---@param schema iot.Schema
 ---@param level integer  of the caller to blame, as in `error`, seen from the function that calls this
 ---@param noun string?  what a key is called; "option"
----@return table copy
-function options.check(callee, given, schema, level, noun)
-  local copy = {}
+function options.verify(callee, given, schema, level, noun)
   noun = noun or "option"
   for key, value in pairs(given or {}) do
     local wanted = schema[key]
@@ -55,9 +53,19 @@ function options.check(callee, given, schema, level, noun)
       error(("bad %s '%s' to '%s' (%s expected, got %s)"):format(
         noun, key, callee, names(wanted), type(value)), level + 1)
     end
-    copy[key] = value
   end
-  return copy
+end
+
+---The same; returns a copy of the options.
+---@param callee string
+---@param given table|nil
+---@param schema iot.Schema
+---@param level integer
+---@param noun string?
+---@return table copy
+function options.check(callee, given, schema, level, noun)
+  options.verify(callee, given, schema, level + 1, noun)
+  return options.copy(given or {})
 end
 
 ---Raise unless a duration is a positive number of seconds that is finite.

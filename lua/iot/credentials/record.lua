@@ -6,20 +6,30 @@ local fields = {
   expiration = "number", account_id = "string",
 }
 
----A copy of the known fields. The reason never quotes a value: it may be a secret in a wrong place.
+---Whether a value is a record. The reason never quotes it: it may be a secret in a wrong place.
 ---@param value any
----@return iot.Credentials?
+---@return boolean
 ---@return string? message  which field has the wrong type
-function record.copy(value)
-  if type(value) ~= "table" then return nil, "a table expected, got " .. type(value) end
-  local copy = {}
+function record.check(value)
+  if type(value) ~= "table" then return false, "a table expected, got " .. type(value) end
   for name, wanted in pairs(fields) do
     local field = value[name]
     if field ~= nil and type(field) ~= wanted then
-      return nil, ("%s must be a %s, got %s"):format(name, wanted, type(field))
+      return false, ("%s must be a %s, got %s"):format(name, wanted, type(field))
     end
-    copy[name] = field
   end
+  return true
+end
+
+---A copy of the known fields.
+---@param value any
+---@return iot.Credentials?
+---@return string? message  as of `check`
+function record.copy(value)
+  local good, message = record.check(value)
+  if not good then return nil, message end
+  local copy = {}
+  for name in pairs(fields) do copy[name] = value[name] end
   return copy
 end
 
