@@ -30,7 +30,7 @@ LUA_CFLAGS := $(or $(LUA_CFLAGS),$(call lua_cflags,$(LUA_NAME),$(LUA_VERSION)))
 
 # Nginx's Lua is LuaJIT, whatever LUA is; the specs that run in it need a build of their own. Looked up
 # at each use, since `deps` may have installed it.
-LUAJIT_CFLAGS ?= $(call lua_cflags,luajit,5.1)
+nginx_lua_cflags = $(or $(LUAJIT_CFLAGS),$(call lua_cflags,luajit,5.1))
 
 # --- Compiler ----------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ $(CORE): $(OBJECTS)
 
 deps: ## Install what is missing to build and test (Debian, Ubuntu), else name it
 	@LUA='$(LUA)' LUA_VERSION='$(LUA_VERSION)' LUA_CFLAGS='$(LUA_CFLAGS)' CC='$(CC)' \
-	  CURL_CFLAGS='$(CURL_CFLAGS)' CRYPTO_CFLAGS='$(CRYPTO_CFLAGS)' LUAJIT_CFLAGS='$(LUAJIT_CFLAGS)' \
+	  CURL_CFLAGS='$(CURL_CFLAGS)' CRYPTO_CFLAGS='$(CRYPTO_CFLAGS)' LUAJIT_CFLAGS='$(nginx_lua_cflags)' \
 	  .ci/deps $(DEPS)
 
 # --- Try and test ------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ simulator: deps ## Run the simulator in the foreground; it prints how to use it
 	@$(ENVIRONMENT) spec/simulator/run
 
 for-nginx: deps
-	+@$(SUBMAKE) all LUA=luajit LUA_VERSION=5.1 LUA_CFLAGS='$(LUAJIT_CFLAGS)'
+	+@$(SUBMAKE) all LUA=luajit LUA_VERSION=5.1 LUA_CFLAGS='$(nginx_lua_cflags)'
 
 test: deps for-nginx ## Run the specs with LUA; SPEC=path for some of them
 	+@$(SUBMAKE) all

@@ -232,7 +232,7 @@ end
 function Nginx:reload()
   local old = {}
   for _, pid in ipairs(self:pids()) do old[pid] = true end
-  output_of { "kill", "-HUP", tostring(self.pid) }
+  output_of { "sh", "-c", 'kill -HUP "$1"', "sh", tostring(self.pid) }
   self:await_workers(old)
 end
 
