@@ -38,7 +38,6 @@ struct liot_work *liot_take_work(lua_State *L, struct liot_client *client)
   init_work(work);
   luaL_getmetatable(L, WORK_CLASS);
   lua_setmetatable(L, -2);
-  liot_check_open(L, client);
   *work = client->idle;
   init_work(&client->idle);
   return work;
@@ -124,6 +123,7 @@ static int client_endpoint(lua_State *L)
   struct liot_work *work = liot_take_work(L, client);
   enum iot_status status;
 
+  liot_check_open(L, client);
   iot_buffer_clear(&work->wire);
   iot_buffer_append(&work->wire, iot_buffer_view(&client->target.origin));
   iot_buffer_append(&work->wire, iot_buffer_view(&client->target.base_path));

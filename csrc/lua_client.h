@@ -31,7 +31,7 @@ struct liot_client *liot_check_client(lua_State *L, int index);
 /* Raises when a finaliser has closed it since it was checked. From here to the next call of Lua it is open. */
 void liot_check_open(lua_State *L, const struct liot_client *client);
 
-/* Push a work with the client's idle buffers; then as liot_check_open. */
+/* Push a work with the client's idle buffers. A finaliser may close the client meanwhile: who needs it open checks. */
 struct liot_work *liot_take_work(lua_State *L, struct liot_client *client);
 
 /* Let the client keep the buffers of a work, which is then empty. */

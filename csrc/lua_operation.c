@@ -55,6 +55,7 @@ static int call_operation(lua_State *L)
   if (status != IOT_OK)
     return liot_fail(L, status, &error);
   work = liot_take_work(L, client);
+  liot_check_open(L, client);
   status = iot_attempt_write(
       &client->request, &client->signer, &attempt, &client->target, operation, values, &error);
   if (status == IOT_OK)
@@ -119,6 +120,7 @@ static int prepare(lua_State *L)
   if (status != IOT_OK)
     return liot_fail(L, status, &error);
   work = liot_take_work(L, client);
+  liot_check_open(L, client);
   status = iot_attempt_write(
       &client->request, &client->signer, &attempt, &client->target, operation, values, &error);
   if (status == IOT_OK) {
@@ -136,12 +138,13 @@ static int prepare(lua_State *L)
 
 /*
  * client:parse(name, status, head, body, attempt) -> result | nil, message, facts
+ * The client may have been closed since the request: the reply of one that was under way is good.
  * head: the status line and the header lines, as they came
  * attempt: that of the request; without it a session token that the reply quotes is not hidden
  */
 static int parse(lua_State *L)
 {
-  struct liot_client *client = liot_check_client(L, 1);
+  struct liot_client *client = luaL_checkudata(L, 1, LIOT_CLIENT_CLASS);
   const struct iot_operation *operation = liot_check_operation(L, 2);
   const lua_Integer http_status = luaL_checkinteger(L, 3);
   struct iot_attempt attempt;

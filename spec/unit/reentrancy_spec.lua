@@ -229,3 +229,17 @@ describe("a finaliser in the middle of a call", function()
     multi:close()
   end)
 end)
+
+describe("closing a client", function()
+  it("leaves the reply good of a request that is under way", function()
+    local client = new_client()
+    assert(client:prepare(DESCRIBE, { taskId = "mine" }, { credentials = CREDENTIALS }))
+    client:close()
+    for _ = 1, 3 do
+      assert.equal("mine", assert(client:parse(DESCRIBE, 200, "HTTP/1.1 200 OK\r\n", '{"taskId":"mine"}')).taskId)
+    end
+    assert.has_error(function() client:prepare(DESCRIBE, { taskId = "mine" }, { credentials = CREDENTIALS }) end,
+      "attempt to use a closed client")
+    assert.has_error(function() client:endpoint() end, "attempt to use a closed client")
+  end)
+end)
