@@ -6,8 +6,6 @@ local threads = require "iot.runtime.nginx.threads"
 
 local ngx = rawget(_G, "ngx")
 
-local longest_sleep = 24 * 3600 -- seconds; nginx counts milliseconds in 32 bits
-
 ---@type iot.Runtime
 local waiting = {
   now = core.now, monotonic = core.monotonic, random = core.random,
@@ -76,7 +74,8 @@ function waiting.download(request)
 end
 
 function waiting.sleep(seconds)
-  if seconds > 0 then ngx.sleep(math.min(seconds, longest_sleep)) end
+  -- Less than a millisecond would be none at all to nginx, which warns of that.
+  if seconds > 0 then ngx.sleep(connection.milliseconds(seconds) / 1000) end
   return true
 end
 
