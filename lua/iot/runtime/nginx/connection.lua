@@ -90,16 +90,32 @@ local function receiver(socket, limits, own)
   end
 end
 
+local function refused_certificate(reason)
+  return nil, "the client certificate cannot be used: " .. tostring(reason), { code = "InvalidConfiguration" }
+end
+
 -- Authorities that nginx does not know of are the most likely reason, and only it can be told of them.
 local function refused_handshake(reason)
   if reason == "timeout" then return nil, "the TLS handshake was not done in time", { code = "Timeout" } end
-  if reason:find "^%d+: " or reason:find "certificate" then
-    local unknown = reason:find "^2[01]?: " or reason:find "^1[89]: " or reason:find "error log"
+  -- What fails at once comes with the number of whichever certificate was refused last (lua-resty-core 0.1.25).
+  local at_once = reason:match "^%d*:? ?(handshake failed.*)" or reason:match "^%d*:? ?(ssl set client.*)"
+  if at_once and at_once:find "^ssl set client" then return refused_certificate(at_once) end
+  if not at_once and (reason:find "^%d+: " or reason:find "certificate") then
+    local unknown = reason:find "issuer certificate" or reason:find "self.signed" or reason:find "first certificate"
     return nil, "the server's certificate was not accepted: " .. reason
       .. (unknown and "; the directive lua_ssl_trusted_certificate names who is trusted" or ""),
       { code = "CertificateInvalid" }
   end
-  return nil, "the TLS handshake failed: " .. reason, { code = "TLSHandshakeFailed" }
+  return nil, "the TLS handshake failed: " .. (at_once or reason), { code = "TLSHandshakeFailed" }
+end
+
+-- Of the assertion below; lua-resty-core has the reason, but does not tell.
+local function asserted_reason(message)
+  if not tostring(message):find "assertion failed" then return tostring(message) end
+  local has_reason, reason = pcall(function()
+    return require("ffi").string(require("resty.core.base").get_errmsg_ptr()[0])
+  end)
+  return "certificate refused" .. (has_reason and ": " .. reason or "")
 end
 
 local function set_certificate(socket, certificate)
@@ -107,8 +123,10 @@ local function set_certificate(socket, certificate)
   local chain, reason = ssl.parse_pem_cert(certificate.chain)
   local key
   if chain then key, reason = ssl.parse_pem_priv_key(certificate.key) end
-  if key and socket:setclientcert(chain, key) then return true end
-  return nil, "the client certificate cannot be used: " .. tostring(reason), { code = "InvalidConfiguration" }
+  local is_set
+  if key then is_set, reason = socket:setclientcert(chain, key) end
+  if is_set then return true end
+  return refused_certificate(reason)
 end
 
 -- A way through the proxy, which takes as long at most as a connection may.
@@ -134,9 +152,9 @@ local function shake_hands(socket, target, limits)
   if seconds <= 0 then return timed_out() end
   socket:settimeout(connection.milliseconds(seconds))
   -- A certificate that is refused before the handshake had to wait is an assertion of lua-resty-core that fails or,
-  -- without a session to be returned, a success (0.1.25); the connection is closed in either case.
+  -- where no session is asked for, a success (0.1.25).
   local called, session, reason = pcall(socket.sslhandshake, socket, nil, (target.host:gsub("[%[%]]", "")), true)
-  if not called then reason = "certificate refused, for a reason that nginx's error log has" end
+  if not called then reason = asserted_reason(session) end
   if not (called and session) then return refused_handshake(reason or "unknown reason") end
   return true
 end
