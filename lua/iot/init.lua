@@ -22,6 +22,7 @@ end
 -- The client made by the first call that needs it and kept; a failure is not, so that a later call may
 -- succeed.
 local default = {}
+local longest_making = 120 -- seconds that another's making of it is waited for
 
 local function make_default_client()
   if default.client then return default.client end
@@ -33,7 +34,11 @@ end
 -- One at a time: to find the region may take a while, in which others call.
 local function get_default_client()
   if default.client then return default.client end
-  return require("iot.runtime").serialize(default, nil, make_default_client)
+  local runtime = require "iot.runtime"
+  local object, message, detail =
+    runtime.serialize(default, runtime.monotonic() + longest_making, make_default_client)
+  if not object and detail == "Timeout" then return errors.fail({ code = detail }, message) end
+  return object, message, detail
 end
 
 for _, operation in ipairs(core.operations) do

@@ -101,7 +101,7 @@ end
 -- Wait until an attempt may begin, those first that asked first; returns what ends the run instead, if
 -- anything.
 local function admit(policy, run)
-  if not policy.limiter then return pause(policy, run, 0) end
+  if not (policy.limiter and policy.limiter.enabled) then return pause(policy, run, 0) end
   local outcome = policy.runtime.serialize(policy.limiter, run.deadline, take_token, policy, run)
     or "deadline" -- its turn did not come
   if outcome ~= "admitted" then return outcome end

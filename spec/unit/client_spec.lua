@@ -553,6 +553,19 @@ describe("the default client", function()
     assert.same({}, fresh.describe_thing_registration_task { taskId = "task" })
   end)
 
+  it("is made by one call at a time, for which no other waits for ever", function()
+    local fresh = fresh_iot(runtime)
+    environment.replace(VARIABLES)
+    function runtime.serialize(_, deadline)
+      assert.is_true(deadline > runtime.monotonic())
+      return nil, "its turn did not come in time", "Timeout"
+    end
+    assert_failure("timeout", "Timeout", fresh.describe_thing_registration_task { taskId = "task" })
+    local ok, detail = pcall(fresh.thing_registration_tasks)
+    assert.is_false(ok)
+    assert.equal("Timeout", detail.code)
+  end)
+
   it("is no client that iot.new made", function()
     local fresh = fresh_iot(runtime)
     environment.replace(VARIABLES)

@@ -152,8 +152,10 @@ function Store:get(deadline)
     if has(self, 0) then return self.record, self.provider end
     if self.failure and self.provider then return nil, self.failure.message, self.failure.code end
   end
+  -- Who still has good ones waits for no one's turn: an nginx does not tell of a coroutine of another request.
+  local patient_until = has(self, self.mandatory) and self.runtime.monotonic() or deadline
   local record, provider, code =
-    self.runtime.serialize(self, deadline, renew, self, self.completed, deadline)
+    self.runtime.serialize(self, patient_until, renew, self, self.completed, deadline)
   if record or code == "Interrupted" then return record, provider, code end
   if has(self, 0) then return self.record, self.provider end
   if code == "Timeout" then provider = "another call's renewal of the credentials took too long" end

@@ -1,54 +1,70 @@
 ---Who waits for whom: sections that one at a time is in, whichever request it belongs to, and the light threads of
 ---`iot.map`.
 local core = require "iot.core"
+local semaphores = require "ngx.semaphore"
 
 local ngx = rawget(_G, "ngx")
 
 local threads = {}
 
-local turn_check = 1 -- seconds between two looks whether one's turn has come
-local longest_turn = 120 -- seconds, where there is no deadline
+local turn_check = 0.5 -- seconds between two looks whether one's turn has come
+local longest_turn = 120 -- seconds, of a section that has no guard
 local shortest_sleep = 0.001 -- seconds; nginx warns of none at all
 
--- Sections: `owner` -> who is in it, until when at most, and a semaphore for those who wait. A request that is cut off
--- ends its threads wherever they are, in a section too, and no other request can see whether they live.
+-- Sections: `owner` -> who is in it, and a semaphore for those who wait. Neither may keep the owner alive, which the
+-- stack of who is in it does.
 local sections = setmetatable({}, { __mode = "k" })
+local weak = { __mode = "v" }
 
-local function leave(owner, section, token)
+-- A request that is cut off ends its threads wherever they are, in a section too, and no other request can ask
+-- whether they live; but each sees how many wait for a semaphore. Who is in a section has a guard, which waits for one
+-- that nobody posts and which ends with the request, or soon after a thread of it that was killed.
+local function guard(section, holder, life)
+  repeat
+    life:wait(turn_check)
+  until not holder[1] or coroutine.status(holder[1]) == "dead"
+  section.semaphore:post(1)
+end
+
+-- Whether someone is in it who goes on. Where there is no deadline one request has the section for itself.
+local function is_taken(section)
+  if not section.token then return false end
+  if section.guard then return section.life:count() < 0 end
+  return core.monotonic() < section.lease
+end
+
+local function leave(section, token)
   if section.token ~= token then return end
-  section.token = nil
-  if section.waiting > 0 then
-    section.semaphore:post(1)
-  elseif sections[owner] == section then
-    sections[owner] = nil
-  end
+  if section.guard then ngx.thread.kill(section.guard) end
+  section.token, section.guard = nil, nil
+  if section.semaphore:count() < 0 then section.semaphore:post(1) end
 end
 
 -- The section and a token of whose turn it is; nil when that did not come in time.
 local function enter(owner, deadline)
   local section = sections[owner]
   if not section then
-    section = { semaphore = require("ngx.semaphore").new(), waiting = 0 }
+    section = { semaphore = semaphores.new() }
     sections[owner] = section
   end
-  section.waiting = section.waiting + 1
-  while section.token and core.monotonic() < section.lease do
-    if section.thread == coroutine.running() then error("attempt to wait for what waits for this", 0) end
+  while is_taken(section) do
+    if section.holder[1] == coroutine.running() then error("attempt to wait for what waits for this", 0) end
     local left = deadline and deadline - core.monotonic() or turn_check
-    if left <= 0 then
-      section.waiting = section.waiting - 1
-      return nil
-    end
+    if left <= 0 then return nil end
     section.semaphore:wait(math.min(left, turn_check))
   end
-  section.waiting = section.waiting - 1
-  section.token, section.thread = {}, coroutine.running()
-  section.lease = (deadline or core.monotonic() + longest_turn) + turn_check
-  return section, section.token
+  local token = {}
+  section.token, section.holder = token, setmetatable({ coroutine.running() }, weak)
+  section.lease, section.guard = core.monotonic() + longest_turn, nil
+  if deadline then
+    section.life = semaphores.new()
+    section.guard = ngx.thread.spawn(guard, section, section.holder, section.life)
+  end
+  return section, token
 end
 
-local function finish(owner, section, token, ok, ...)
-  leave(owner, section, token)
+local function finish(section, token, ok, ...)
+  leave(section, token)
   if not ok then error((...), 0) end
   return ...
 end
@@ -60,7 +76,7 @@ end
 function threads.serialize(owner, deadline, fn, ...)
   local section, token = enter(owner, deadline)
   if not section then return nil, "its turn did not come in time", "Timeout" end
-  return finish(owner, section, token, pcall(fn, ...)) -- in LuaJIT a pcall can be waited across
+  return finish(section, token, pcall(fn, ...)) -- in LuaJIT a pcall can be waited across
 end
 
 -- Many at once: light threads -----------------------------------------------------------------------
@@ -70,7 +86,7 @@ scheduler.__index = scheduler
 
 -- Who runs, to be woken when it waits.
 function scheduler.running()
-  return { scheduler = scheduler, waits = 0, semaphore = require("ngx.semaphore").new() }
+  return { scheduler = scheduler, waits = 0, semaphore = semaphores.new() }
 end
 
 scheduler.about_to_wait = scheduler.running
