@@ -249,49 +249,4 @@ describe("inside nginx", function()
     end
     assert.same({ 3, "out\n", "err\n", "Timeout" }, found)
   end)
-
-  it("lets other requests be while many calls hang", function()
-    sim:fault { kind = "delay", seconds = 1, times = 100 }
-    local found = nginx:run("content", [[
-      local given = ...
-      local iot = require "iot"
-      local client = assert(iot.new(given.options))
-      local items = {}
-      for i = 1, 100 do items[i] = i end
-      local beat, longest, last, done = 0, 0, require("iot.core").monotonic(), false
-      local heart = ngx.thread.spawn(function()
-        while not done do
-          ngx.sleep(0.005)
-          local now = require("iot.core").monotonic()
-          beat, longest, last = beat + 1, math.max(longest, now - last), now
-        end
-      end)
-      local results = iot.map(items, function()
-        return client:describe_thing_registration_task { taskId = given.id }
-      end, { concurrency = 100 })
-      done = true
-      ngx.thread.wait(heart)
-      local count = 0
-      for i = 1, 100 do if results[i] then count = count + 1 end end
-      return { count, beat, longest }]], given(), 20)
-    assert.equal(100, found[1])
-    assert.is_true(found[2] > 50, found[2])
-    assert.is_true(found[3] < 0.5, found[3])
-  end)
-
-  -- The log ------------------------------------------------------------------------------------------
-
-  it("leaves nothing in the error log after good calls", function()
-    local quiet = nginx_rig.start { sim = sim }
-    local count = quiet:run("content", [[
-      local given = ...
-      local client = assert(require("iot").new(given.options))
-      for _ = 1, 300 do assert(client:describe_thing_registration_task { taskId = given.id }) end
-      return require("iot").map({ 1, 2, 3 }, function()
-        return client:describe_thing_registration_task { taskId = given.id }
-      end).n]], given(), 20)
-    assert.equal(3, count)
-    assert.equal("", quiet:log())
-    quiet:stop()
-  end)
 end)

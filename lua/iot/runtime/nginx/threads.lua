@@ -86,13 +86,22 @@ scheduler.__index = scheduler
 
 -- Who runs, to be woken when it waits.
 function scheduler.running()
-  return { scheduler = scheduler, waits = 0, semaphore = semaphores.new() }
+  return {
+    scheduler = scheduler, waits = 0, semaphore = semaphores.new(), coroutine = coroutine.running(), children = {},
+  }
 end
 
 scheduler.about_to_wait = scheduler.running
 
+-- What has ended stays in memory as long as its parent goes on and has not asked for it.
+local function forget_children(task)
+  for _, thread in ipairs(task.children) do ngx.thread.wait(thread) end
+  task.children = {}
+end
+
 function scheduler.pause(task)
   while not task.semaphore:wait(turn_check) do end
+  forget_children(task)
 end
 
 function scheduler.wake(task)
@@ -117,15 +126,16 @@ local function note(task, notify, ok, ...)
   notify(task)
 end
 
-function scheduler:spawn(_, notify, fn, ...)
+function scheduler:spawn(owner, notify, fn, ...)
   local task = { scheduler = self, waits = 0 }
-  ngx.thread.spawn(function(...)
+  local thread = ngx.thread.spawn(function(...)
     ngx.sleep(shortest_sleep) -- it begins with the next turn, as its caller expects
     return note(task, notify, xpcall(fn, function(value)
       local text = text_of(value)
       return { value = value, text = text, traceback = debug.traceback(text, 2) }
     end, ...))
   end, ...)
+  if owner.coroutine == coroutine.running() then table.insert(owner.children, thread) end
   return task
 end
 
