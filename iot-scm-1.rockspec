@@ -130,6 +130,7 @@ build = {
     ["iot.runtime.inflate"] = "lua/iot/runtime/inflate.lua",
     ["iot.runtime.nginx.connection"] = "lua/iot/runtime/nginx/connection.lua",
     ["iot.runtime.nginx.download"] = "lua/iot/runtime/nginx/download.lua",
+    ["iot.runtime.nginx.environment"] = "lua/iot/runtime/nginx/environment.lua",
     ["iot.runtime.nginx"] = "lua/iot/runtime/nginx/init.lua",
     ["iot.runtime.nginx.program"] = "lua/iot/runtime/nginx/program.lua",
     ["iot.runtime.nginx.proxy"] = "lua/iot/runtime/nginx/proxy.lua",

@@ -150,7 +150,7 @@ local function check_region(found)
   local region, data = found.region, found.profiles
   if not region then
     return wrong("MissingRegion", "no region is known: set the option region, the variable AWS_REGION, ",
-      "or ", profiles.where(data, "profiles", data.name, "region"), profiles.passed_over(data))
+      "or ", profiles.where(data, "profiles", data.name, "region"), profiles.passed_over(data), variables.note())
   end
   local plain, fips = without_fips(region)
   if not endpoint.is_region(region) or not endpoint.is_region(plain) then

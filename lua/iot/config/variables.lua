@@ -12,6 +12,12 @@ function variables.get(...)
   end
 end
 
+---What to add to a message about something that variables could have told.
+---@return string  "" where they are seen
+function variables.note()
+  return require("iot.runtime.nginx.environment").note()
+end
+
 ---The user's home directory (reference 6.1).
 ---@return string?
 function variables.home()

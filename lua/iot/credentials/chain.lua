@@ -1,6 +1,7 @@
 ---The providers of a client, asked in their order (reference 7.1).
 local profiles = require "iot.config.profiles"
 local static = require "iot.credentials.static"
+local variables = require "iot.config.variables"
 
 local chain = {}
 
@@ -82,8 +83,8 @@ function chain.fetch(makers, deadline)
       return nil, "the credentials cannot be used: " .. reasons[#reasons], code or "CredentialsFailed"
     end
   end
-  return nil, "no credentials were found: " .. table.concat(reasons, "; ") .. (makers.note or ""),
-    "NoCredentials"
+  return nil, "no credentials were found: " .. table.concat(reasons, "; ") .. (makers.note or "")
+    .. variables.note(), "NoCredentials"
 end
 
 return chain
