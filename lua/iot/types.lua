@@ -107,6 +107,7 @@
 ---@field run fun(arguments: string[], seconds: number): table?, string?, table?  a program; see csrc/lua_system.c
 ---@field serialize fun(owner: table, deadline: number?, fn: function, ...): ...  run fn(...) while no other does
 ---for this owner; who cannot begin before the deadline, of monotonic(), gets nil, a message and "Timeout"
+---@field goes_on (fun(thread: thread): boolean)?  whether a coroutine is known to go on; coroutine.status tells
 ---@field resolve (fun(host: string): string[]?, string?)?  the addresses of a name
 ---@field send iot.Send
 

@@ -75,10 +75,12 @@ local function running()
   return not is_main and thread or nil
 end
 
--- Whether another coroutine is renewing them. One that an error ended is not.
+-- Whether another coroutine is known to renew them. One that an error ended does not.
 local function is_renewed_elsewhere(self)
-  local thread = self.renewing
-  return thread ~= nil and thread ~= running() and coroutine.status(thread) ~= "dead"
+  local thread, goes_on = self.renewing, self.runtime.goes_on
+  if thread == nil or thread == running() then return false end
+  if goes_on then return goes_on(thread) end
+  return coroutine.status(thread) ~= "dead"
 end
 
 -- What comes expired would only be refused; an instance's may still be good (reference 7.9).
@@ -152,7 +154,7 @@ function Store:get(deadline)
     if has(self, 0) then return self.record, self.provider end
     if self.failure and self.provider then return nil, self.failure.message, self.failure.code end
   end
-  -- Who still has good ones waits for no one's turn: an nginx does not tell of a coroutine of another request.
+  -- Who still has good ones waits for no one's turn: in nginx nothing else tells whether another has it.
   local patient_until = has(self, self.mandatory) and self.runtime.monotonic() or deadline
   local record, provider, code =
     self.runtime.serialize(self, patient_until, renew, self, self.completed, deadline)

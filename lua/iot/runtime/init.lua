@@ -17,6 +17,14 @@ for _, name in ipairs { "send", "request", "download", "run", "sleep", "serializ
   runtime[name] = function(...) return pick()[name](...) end
 end
 
+---Whether a coroutine is known to go on. In nginx none is: it may be of a request that is gone, and with it all that
+---coroutine.status reads.
+---@param thread thread
+---@return boolean
+function runtime.goes_on(thread)
+  return not nginx.current() and coroutine.status(thread) ~= "dead"
+end
+
 ---Who runs the functions of `iot.map` there.
 ---@return table scheduler  as of iot.runtime.concurrent
 function runtime.scheduler()

@@ -9,6 +9,7 @@ local threads = {}
 
 local turn_check = 0.5 -- seconds between two looks whether one's turn has come
 local longest_turn = 120 -- seconds, of a section that has no guard
+local longest_wait = 24 * 3600 -- seconds; nginx counts milliseconds in 32 bits
 local shortest_sleep = 0.001 -- seconds; nginx warns of none at all
 
 -- Sections: `owner` -> who is in it, and a semaphore for those who wait. Neither may keep the owner alive, which the
@@ -16,13 +17,12 @@ local shortest_sleep = 0.001 -- seconds; nginx warns of none at all
 local sections = setmetatable({}, { __mode = "k" })
 local weak = { __mode = "v" }
 
--- A request that is cut off ends its threads wherever they are, in a section too, and no other request can ask
--- whether they live; but each sees how many wait for a semaphore. Who is in a section has a guard, which waits for one
--- that nobody posts and which ends with the request, or soon after a thread of it that was killed.
-local function guard(section, holder, life)
-  repeat
-    life:wait(turn_check)
-  until not holder[1] or coroutine.status(holder[1]) == "dead"
+-- A request that is cut off ends its threads wherever they are, in a section too, and nobody else may ask whether they
+-- live: coroutine.status reads what nginx has freed by then. But all see how many wait for a semaphore: who is in a
+-- section has a guard, which waits for one that nobody posts, and ends with the request. A thread that was killed
+-- leaves its guard behind for as long as it had time.
+local function guard(section, life, seconds)
+  life:wait(seconds)
   section.semaphore:post(1)
 end
 
@@ -57,8 +57,9 @@ local function enter(owner, deadline)
   section.token, section.holder = token, setmetatable({ coroutine.running() }, weak)
   section.lease, section.guard = core.monotonic() + longest_turn, nil
   if deadline then
+    local seconds = math.max(deadline - core.monotonic(), 0) + turn_check
     section.life = semaphores.new()
-    section.guard = ngx.thread.spawn(guard, section, section.holder, section.life)
+    section.guard = ngx.thread.spawn(guard, section, section.life, math.min(seconds, longest_wait))
   end
   return section, token
 end
