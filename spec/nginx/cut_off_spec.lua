@@ -126,7 +126,7 @@ describe("a request that is cut off", function()
 
   local CASES = { -- the path; how it is met by the service; whether it ends by itself
     { "a call", "/describe?id=task", { kind = "stall", bytes = 30 } },
-    { "a call that nothing was heard of", "/describe?id=task", { kind = "delay", seconds = 0.3 } },
+    { "a call that nothing was heard of", "/describe?id=task", { kind = "delay", seconds = 0.2 } },
     { "a call, by a thread of its own", "/exit?id=task", { kind = "stall", bytes = 30 }, true },
     { "a map", "/map", { kind = "stall", bytes = 30, times = 4 } },
     { "a report", "/report", { kind = "stall", bytes = 100, operation = "report" } },
@@ -134,7 +134,7 @@ describe("a request that is cut off", function()
   for _, case in ipairs(CASES) do
     it("in the middle of " .. case[1] .. " leaves nothing half-read", function()
       sim:fault(case[3])
-      if case[4] then assert.equal(204, nginx:get(case[2]).status) else cut(case[2], 0.15) end
+      if case[4] then assert.equal(204, nginx:get(case[2]).status) else cut(case[2], 0.1) end
       if case[3].seconds then command.run { "sleep", tostring(case[3].seconds) } end
       local used = {}
       for _, entry in ipairs(sim:journal()) do
@@ -142,7 +142,8 @@ describe("a request that is cut off", function()
       end
       local count = #sim:journal()
       assert.is_truthy(next(used))
-      for _ = 1, 4 do assert.matches("^task task=7 ", nginx:get("/describe?id=task").body) end
+      local load = endurance.begin(nginx, "/describe?id=task&n=[1-4]", 1)
+      assert.same({ ["task task=7"] = 4 }, (endurance.tally(load:finish())))
       assert.equal("5\n", nginx:get("/report").body)
       for i, entry in ipairs(sim:journal()) do
         assert.is_true(i <= count or not used[entry.connection], "a connection was used again")
@@ -180,7 +181,7 @@ describe("a request that is cut off", function()
     local pid = nginx:pids()[1]
     nginx:run("content", STORE)
     cut("/key", 0.1)
-    for _ = 1, 20 do nginx:get("/quick") end -- what it left in memory is used again
+    endurance.begin(nginx, "/quick?[1-20]", 5):finish() -- what it left in memory is used again
     assert.equal("ID3\n", nginx:get("/key").body)
     assert.equal(pid, nginx:pids()[1])
   end)
