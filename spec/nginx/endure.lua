@@ -72,7 +72,9 @@ local function call_many(sim, nginx, client, has_faults)
   print(("%d calls, %d at a time%s:"):format(total, parallel, has_faults and ", 1 % with faults" or ""))
   local at, good = #nginx:log(), 0
   local path = ("/describe?client=%s&id=task&n=[1-%d]"):format(client, batch)
+  if has_faults then queue_faults(sim) end
   endurance.begin(nginx, path, parallel):finish()
+  sim:clear()
   local first = endurance.figures(nginx)
   print_figures(0, first)
   local spent, last = 0, first
