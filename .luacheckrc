@@ -6,5 +6,6 @@ files["lua/iot/types.lua"] = { unused = false } -- annotations only
 files["lua/iot/runtime/nginx"] = { std = "+ngx_lua" }
 files["spec/**/*_spec.lua"] = { std = "+busted" }
 files["spec/simulator"] = { std = "+ngx_lua" }
+files["spec/examples/gateway"] = { std = "+ngx_lua" }
 files["spec/nginx"] = { std = "+ngx_lua" }
 files["*.rockspec"] = { std = "rockspec" }

@@ -92,7 +92,7 @@ Q := @
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all deps for-nginx demo simulator test check lint format sanitize fresh \
+.PHONY: all deps for-nginx demo simulator gateway screenshot test check lint format sanitize fresh \
         install clean help lint-now sanitized-specs
 
 # --- Build -------------------------------------------------------------------------------------
@@ -131,6 +131,14 @@ demo: deps ## Run tasks of the simulator to their ends: needs no AWS account
 
 simulator: deps ## Run the simulator in the foreground; it prints how to use it
 	@$(ENVIRONMENT) spec/simulator/run
+
+gateway: deps for-nginx ## The example gateway against the simulator, on http://127.0.0.1:8080
+	@$(ENVIRONMENT) spec/simulator/run spec/examples/gateway/run
+
+screenshot: for-nginx ## A picture of the gateway's page: build/gateway.png
+	@$(MAKE) --no-print-directory deps DEPS=browser
+	+@$(SUBMAKE) all
+	@$(ENVIRONMENT) $(LUA) spec/examples/gateway/screenshot.lua $(BUILD)/gateway.png $(LOOK)
 
 for-nginx: deps
 	+@$(SUBMAKE) all LUA=luajit LUA_VERSION=5.1 LUA_CFLAGS='$(nginx_lua_cflags)'
