@@ -115,6 +115,7 @@ enum iot_status iot_http_exchange_write(struct iot_http_exchange *exchange, stru
   exchange->body_size = iot_request_has_length(request) ? request->body.n : 0;
   exchange->reply = reply ? reply : &exchange->own_reply;
   exchange->head_complete = false;
+  exchange->head_size = 0;
   exchange->last_activity = 0;
   exchange->sent = 0;
   exchange->silent = false;
@@ -145,6 +146,9 @@ bool iot_http_exchange_take_line(struct iot_http_exchange *exchange, struct iot_
   }
   exchange->head_complete |= iot_view_trim(line).n == 0;
   iot_buffer_append(head, line);
+  exchange->head_size += line.n;
+  if (exchange->head_size > IOT_REPLY_MAX_HEAD)
+    head->status = IOT_ETOOLARGE;
   return head->status == IOT_OK && !(exchange->head_complete && is_encoded_otherwise(exchange));
 }
 

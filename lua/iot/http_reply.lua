@@ -116,8 +116,16 @@ local function read_fields(self, see)
   end
 end
 
+-- What begins otherwise may never end a line.
+local function begins_as_http(self)
+  if not need(self) then return false end
+  local first = self.piece:sub(self.at, self.at + 4)
+  return first == ("HTTP/"):sub(1, #first) or malformed(self, "the reply does not begin with HTTP/")
+end
+
 -- One head, of an interim reply or of the last. All values of what frames the body, joined as lists.
 local function read_one_head(self)
+  if not begins_as_http(self) then return nil end
   local line, status_line = read_line(self)
   if not line then return nil end
   local minor, status = (line .. " "):match("^HTTP/1%.([01]) ([1-5]%d%d) ")

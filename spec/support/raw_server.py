@@ -61,6 +61,30 @@ def resetting(connection):
     reset(connection)
 
 
+def resetting_after(sent):
+    """A connection that is reset when so much of a reply was sent."""
+    def serve(connection):
+        read_request(connection)
+        connection.sendall(sent)
+        time.sleep(0.02)
+        reset(connection)
+    return serve
+
+
+def interim_flood(connection):
+    """Replies that say to go on, and no other."""
+    read_request(connection)
+    while True:
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
+def goaway(connection):
+    """What an HTTP/2 server says that will not go on: SETTINGS and GOAWAY frames."""
+    read_request(connection)
+    connection.sendall(b"\0\0\0\4\0\0\0\0\0" + b"\0\0\x08\7\0\0\0\0\0" + b"\0" * 7 + b"\x0d")
+    connection.close()
+
+
 def cutting(connection):
     """A body without a length, then the end of the connection without TLS's goodbye."""
     read_request(connection)
@@ -139,6 +163,10 @@ def main():
     tls.load_cert_chain(certificate, key)
     servers = [
         ("dripping", dripping, None), ("endless_head", endless_head, None), ("endless_body", endless_body, None),
+        ("resetting_before_head", resetting_after(b""), None), ("resetting_in_head", resetting_after(OK), None),
+        ("resetting_after_head", resetting_after(OK + b"Content-Length: 20\r\n\r\n"), None),
+        ("resetting_in_body", resetting_after(OK + b"Content-Length: 20\r\n\r\n{\"taskId\""), None),
+        ("interim_flood", interim_flood, None), ("goaway", goaway, None),
         ("resetting", resetting, tls), ("cutting", cutting, tls), ("refusing_proxy", refusing_proxy, None),
         ("tunnelling_proxy", tunnelling_proxy, None),
     ]
