@@ -92,7 +92,7 @@ Q := @
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all deps for-nginx demo simulator gateway screenshot test check lint format sanitize fresh \
+.PHONY: all deps for-nginx demo simulator gateway screenshot test check lint format sanitize bench fresh \
         install clean help lint-now sanitized-specs
 
 # --- Build -------------------------------------------------------------------------------------
@@ -180,6 +180,14 @@ sanitize: deps for-nginx ## The specs under AddressSanitizer, LeakSanitizer and 
 sanitized-specs:
 	$(Q)$(ENVIRONMENT) LUA='$(abspath $(OUT))/lua' \
 	  .ci/sanitized .ci/specs $(OUT)/lua $(SPEC) -- $(BUSTED_ARGS)
+
+$(BUILD)/bench/yardsticks: spec/bench/yardsticks.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(IOT_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(CURL_LIBS) $(CRYPTO_LIBS)
+
+bench: deps for-nginx ## Speed, as ratios to libcurl, curl, OpenSSL and nginx; ONLY=P1 for some
+	+@$(SUBMAKE) all $(BUILD)/bench/yardsticks
+	@$(ENVIRONMENT) $(LUA) spec/bench/bench.lua $(abspath $(BUILD))/bench $(ONLY)
 
 fresh: ## On a bare Debian (root; SUITE=bookworm or trixie): make demo, make test
 	@.ci/fresh $(SUITE)

@@ -44,8 +44,8 @@ struct iot_http_exchange {
   struct iot_buffer secret; /* a copy of its own_reply.secret */
   struct iot_reply own_reply;
   struct iot_reply *reply; /* that one, or its caller's */
-  bool head_complete;      /* the empty line behind the headers has come */
   size_t head_size;        /* bytes of all heads, of interim replies (1xx) as well */
+  bool head_complete;      /* the empty line behind the headers has come */
   bool in_pieces;          /* whoever waits for it takes the body piece by piece */
   bool paused;             /* nobody did for too long */
 
