@@ -1,4 +1,4 @@
--- "min" is what Lua 5.1 to 5.4 and LuaJIT have in common.
+-- "min" is what Lua 5.1 to 5.5 and LuaJIT have in common.
 std = "min"
 max_line_length = 120
 exclude_files = { "build" }

@@ -1,7 +1,7 @@
 # iot: build, test and install.  `make help` lists the targets.
 #
 # Settings, on the command line or from the environment:
-#   LUA        interpreter to build for: lua5.1 lua5.2 lua5.3 lua5.4 luajit, or a path
+#   LUA        interpreter to build for: one of LUAS, or a path
 #   LUA_CFLAGS where that Lua's headers are, when pkg-config does not know
 #   CFLAGS LDFLAGS CPPFLAGS   appended to the project's own
 #   PREFIX DESTDIR INST_LIBDIR INST_LUADIR INST_BINDIR   where `make install` puts things
@@ -9,6 +9,7 @@
 #   WERROR=1   warnings are errors (the rule when CI is set);  V=1  show the commands
 
 LUA    ?= lua5.4
+LUAS   ?= lua5.1 lua5.2 lua5.3 lua5.4 lua5.5 luajit
 BUILD  ?= build
 PREFIX ?= /usr/local
 SUITE  ?= bookworm
@@ -83,9 +84,10 @@ ENVIRONMENT = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL LUA='$(LUA)' \
               LUA_PATH='$(TREE)/lua/?.lua;$(TREE)/lua/?/init.lua;$(TREE)/?.lua;;' \
               LUA_CPATH='$(abspath $(OUT))/?.so;;'
 
+export LUAS
+
 # Someone's own settings must not get between the specs and the build.
-unexport LUA_INIT LUA_INIT_5_2 LUA_INIT_5_3 LUA_INIT_5_4
-unexport LUA_PATH_5_2 LUA_PATH_5_3 LUA_PATH_5_4 LUA_CPATH_5_2 LUA_CPATH_5_3 LUA_CPATH_5_4
+unexport LUA_INIT $(foreach v,5_2 5_3 5_4 5_5,LUA_INIT_$(v) LUA_PATH_$(v) LUA_CPATH_$(v))
 
 ifneq ($(V),1)
 Q := @
@@ -146,6 +148,7 @@ for-nginx: deps
 test: deps for-nginx ## Run the specs with LUA; SPEC=path for some of them
 	+@$(SUBMAKE) all
 	$(Q)$(ENVIRONMENT) .ci/specs $(LUA) $(SPEC) -- $(BUSTED_ARGS)
+	$(Q)$(if $(SPEC),:,.ci/others $(LUA))
 
 # --- Check -------------------------------------------------------------------------------------
 

@@ -15,25 +15,25 @@ local partitions = {
   { id = "aws", suffix = "amazonaws.com", dualstack_suffix = "api.aws",
     patterns = forms "us eu ap sa ca me af il mx" },
   { id = "aws-cn", suffix = "amazonaws.com.cn", dualstack_suffix = "api.amazonwebservices.com.cn",
-    patterns = forms "cn", global = "aws-cn-global" },
+    patterns = forms "cn", pseudo_region = "aws-cn-global" },
   { id = "aws-eusc", suffix = "amazonaws.eu", dualstack_suffix = "api.amazonwebservices.eu",
     patterns = forms "eusc-de" },
   { id = "aws-iso", suffix = "c2s.ic.gov", dualstack_suffix = "api.aws.ic.gov",
-    patterns = forms "us-iso", global = "aws-iso-global" },
+    patterns = forms "us-iso", pseudo_region = "aws-iso-global" },
   { id = "aws-iso-b", suffix = "sc2s.sgov.gov", dualstack_suffix = "api.aws.scloud",
-    patterns = forms "us-isob", global = "aws-iso-b-global" },
+    patterns = forms "us-isob", pseudo_region = "aws-iso-b-global" },
   { id = "aws-iso-e", suffix = "cloud.adc-e.uk", dualstack_suffix = "api.cloud-aws.adc-e.uk",
-    patterns = forms "eu-isoe", global = "aws-iso-e-global" },
+    patterns = forms "eu-isoe", pseudo_region = "aws-iso-e-global" },
   { id = "aws-iso-f", suffix = "csp.hci.ic.gov", dualstack_suffix = "api.aws.hci.ic.gov",
-    patterns = forms "us-isof", global = "aws-iso-f-global" },
+    patterns = forms "us-isof", pseudo_region = "aws-iso-f-global" },
   { id = "aws-us-gov", suffix = "amazonaws.com", dualstack_suffix = "api.aws",
-    patterns = forms "us-gov", global = "aws-us-gov-global" },
+    patterns = forms "us-gov", pseudo_region = "aws-us-gov-global" },
 }
 
 -- Regions that no pattern knows belong to "aws", as the newest ones do until the data follows.
 local function partition_of(region)
   for _, partition in ipairs(partitions) do
-    if region == partition.global then return partition end
+    if region == partition.pseudo_region then return partition end
     for _, pattern in ipairs(partition.patterns) do
       if region:find(pattern) then return partition end
     end

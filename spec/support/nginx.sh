@@ -20,3 +20,13 @@ lua_cpath() {
     [ ! -d "$place" ] || printf '%s/?.so;' "$place"
   done
 }
+
+# Whether nginx (OpenResty by its nginx's number) is of this version or a newer one.
+nginx_has() { # version
+  printf '%s\n' "$1" "$("$nginx" -v 2>&1 | sed 's|.*/||')" | sort -CV
+}
+
+# Until nginx reads its configuration, it complains to the file of its build, or to one of its choice.
+first_log() {
+  ! nginx_has 1.19.5 || echo "-e error.log"
+}

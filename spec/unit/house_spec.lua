@@ -134,6 +134,18 @@ local function plain_text(list)
   return complaints
 end
 
+-- Lua 5.5 has the keyword `global`, of which it takes no notice only where it was built so.
+local function no_new_keyword(list)
+  local complaints = {}
+  for _, file in ipairs(list) do
+    local code = file.path:match "%.lua$" and code_of(file):gsub('"[^"\n]*"', '""') or ""
+    if code:find "%f[%w_]global%f[^%w_]" then
+      complaints[#complaints + 1] = file.path .. " has the name global"
+    end
+  end
+  return complaints
+end
+
 local function rockspec_of(list)
   local text, rockspec = assert(text_of(list, rockspec_path)), {}
   local setfenv = rawget(_G, "setfenv")
@@ -251,6 +263,10 @@ local rules = {
     { "lua/iot/client.lua:2 holds byte 9", file("lua/iot/client.lua", "\n\treturn\n") },
     { "csrc/iot_uri.c:1 holds byte 226", file("csrc/iot_uri.c", "/* \226\128\166 */\n") },
   } },
+  { "no name is a keyword of Lua 5.5", no_new_keyword, {
+    { "lua/iot/pages.lua has the name global", file("lua/iot/pages.lua", 'if x == t.global then return "" end\n') },
+    { "lua/iot/retry.lua has the name global", file("lua/iot/retry.lua", "local global\n") },
+  } },
   { "the rockspec lists every source and module", complete_rockspec, {
     { "the rockspec lacks csrc/iot_uri.c", good_rockspec, good_core, good_init, file "csrc/iot_uri.c" },
     { "the rockspec lacks lua/iot-tasks", good_rockspec, good_core, good_init, file "lua/iot-tasks" },
@@ -295,6 +311,14 @@ describe("the house", function()
       end)
     end
   end
+
+  -- Also what only other Luas run: LuaJIT inside nginx, say.
+  it("has no Lua file that this Lua does not take", function()
+    local paths = lines_of "find lua spec .ci -name '*.lua' | LC_ALL=C sort"
+    assert.is_true(#paths > 100)
+    paths[#paths + 1] = "lua/iot-tasks"
+    for _, path in ipairs(paths) do assert(loadfile(path)) end
+  end)
 
   it("has nothing at the top level but what belongs there", function()
     local paths = lines_of "git ls-files 2>/dev/null"

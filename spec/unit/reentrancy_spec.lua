@@ -1,6 +1,7 @@
 -- Any allocation of Lua may run a finaliser, and that may use what the interrupted call uses, or close
 -- it. Each case makes garbage whose finaliser does so, over and over, while calls go on.
 local core = require "iot.core"
+local collector = require "spec.support.collector"
 
 local CREDENTIALS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret" }
 local DESCRIBE = "describe_thing_registration_task"
@@ -22,7 +23,7 @@ end
 -- Runs `work` over and over, with garbage around whose finaliser runs `disturb`, and a collector that
 -- is always at work: how often it comes to that depends on all that lives in the process.
 local function disturbed(disturb, work)
-  local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+  local restore = collector.make_busy()
   local stopped, ran = false, 0
   local function lay()
     collectable(function()
@@ -38,8 +39,7 @@ local function disturbed(disturb, work)
     work(i)
   until ran >= 20 and i >= 200 or i >= 400000
   stopped = true
-  collectgarbage("setpause", pause)
-  collectgarbage("setstepmul", multiplier)
+  restore()
   collectgarbage()
   assert.is_true(ran >= 3, "the finaliser ran " .. ran .. " times")
 end
@@ -63,7 +63,7 @@ describe("a finaliser in the middle of a call", function()
   it("that closes the client leaves the endpoint that it tells whole", function()
     local endpoint = "http://" .. ("label-of-the-host."):rep(13) .. "example/" .. ("p"):rep(3000)
     local options = { endpoint = endpoint, region = "us-east-1" }
-    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+    local restore = collector.make_busy()
     local client
     for i = 1, 1000 do
       collectable(function() if client then client:close() end end)
@@ -74,13 +74,12 @@ describe("a finaliser in the middle of a call", function()
         assert(told == endpoint or not ok and told:find "closed client", told)
       end
     end
-    collectgarbage("setpause", pause)
-    collectgarbage("setstepmul", multiplier)
+    restore()
   end)
 
   it("that closes the client lets nothing be validated with it", function()
     local params = { templateBody = ("t"):rep(3000), inputFileBucket = "b", inputFileKey = "k", roleArn = "r" }
-    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+    local restore = collector.make_busy()
     local client, closed
     for i = 1, 1000 do
       collectable(function()
@@ -94,8 +93,7 @@ describe("a finaliser in the middle of a call", function()
         assert(not closed and valid == true or not ok and valid:find "closed client", valid)
       end
     end
-    collectgarbage("setpause", pause)
-    collectgarbage("setstepmul", multiplier)
+    restore()
   end)
 
   it("that uses the same client mixes no two requests", function()
@@ -158,7 +156,7 @@ describe("a finaliser in the middle of a call", function()
     rotate()
     local params = { inputFileBucket = "b", inputFileKey = "k", roleArn = "r" }
     local options = { region = "us-east-1", service = "iot", credentials = credentials, time = 0 }
-    local pause, multiplier = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+    local restore = collector.make_busy()
     for i = 1, 500 do
       collectable(rotate)
       params.templateBody = ("{}"):rep(5000 + i)
@@ -167,8 +165,7 @@ describe("a finaliser in the middle of a call", function()
       local signed = assert(core.sign(request, options))
       assert(signed.url:find "^https://h%.example/p+%d+$" and signed.headers[1][2]:find "^v+%d+$", signed.url)
     end
-    collectgarbage("setpause", pause)
-    collectgarbage("setstepmul", multiplier)
+    restore()
   end)
 
   -- Nobody listens there: an exchange ends at once, without a server.
