@@ -45,6 +45,7 @@ build = {
         "csrc/iot_reply.c",
         "csrc/iot_request.c",
         "csrc/iot_sigv4.c",
+        "csrc/iot_sigpipe.c",
         "csrc/iot_status.c",
         "csrc/iot_terminal.c",
         "csrc/iot_trust.c",

@@ -30,6 +30,21 @@ const char *iot_http_library_version(void)
   return curl_version_info(CURLVERSION_NOW)->version;
 }
 
+/* From 7.87 on it writes for OpenSSL itself, and asks for no signal where a peer is gone. */
+enum { RAISES_SIGPIPE = LIBCURL_VERSION_NUM < 0x075700 };
+
+void iot_http_enter(struct iot_sigpipe *held)
+{
+  if (RAISES_SIGPIPE)
+    iot_sigpipe_hold(held);
+}
+
+void iot_http_leave(const struct iot_sigpipe *held)
+{
+  if (RAISES_SIGPIPE)
+    iot_sigpipe_release(held);
+}
+
 /* Where this libcurl was told, when it was built, that the system keeps its CAs by hash. */
 static const char *built_in_directory(void)
 {
@@ -193,11 +208,15 @@ enum iot_status iot_http_exchange_new(struct iot_http_exchange **exchange,
 
 void iot_http_exchange_free(struct iot_http_exchange *exchange)
 {
+  struct iot_sigpipe held;
+
   if (!exchange)
     return;
   iot_http_exchange_cancel(exchange);
+  iot_http_enter(&held);
   if (exchange->owner == getpid())
     curl_easy_cleanup(exchange->easy);
+  iot_http_leave(&held);
   iot_crypto_discard_errors();
   iot_http_exchange_free_buffers(exchange);
   free(exchange->nodes);
@@ -216,6 +235,17 @@ static struct curl_slist *link_lines(struct iot_http_exchange *exchange)
   return exchange->nodes;
 }
 
+/* The target byte for byte, as signatures may be: libcurl's own has no bare "?", and from 8.20 on no escapes in
+   lower case. NULL: its own, in the clear, where a proxy may be in between that is sent a whole URL. */
+static const char *exact_target(
+    const struct iot_http_exchange *exchange, const struct iot_request *request)
+{
+  const bool is_private = strncmp(exchange->url.p, "https:", 6) == 0;
+
+  return is_private && request->target.n ? exchange->url.p + (exchange->url.n - request->target.n)
+                                         : NULL;
+}
+
 static CURLcode set_request(struct iot_http_exchange *exchange, const struct iot_request *request,
     struct iot_view body, double timeout)
 {
@@ -224,6 +254,8 @@ static CURLcode set_request(struct iot_http_exchange *exchange, const struct iot
   CURLcode code = CURLE_OK;
 
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_URL, exchange->url.p));
+  keep_first(
+      &code, curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, exact_target(exchange, request)));
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_lines(exchange)));
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, iot_clock_milliseconds(timeout)));
   if (has_length) {

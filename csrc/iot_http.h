@@ -10,9 +10,14 @@
 #define IOT_HTTP_H
 
 #include "iot_http_exchange.h"
+#include "iot_sigpipe.h"
 
 /* Make libcurl ready, once for the process. */
 void iot_http_initialize(void);
+
+/* Around calls of libcurl that may write to a connection: with an old one that may raise SIGPIPE. */
+void iot_http_enter(struct iot_sigpipe *held);
+void iot_http_leave(const struct iot_sigpipe *held);
 
 /*
  * Make an exchange, which the caller frees. It needs the settings no more.

@@ -41,10 +41,14 @@ enum iot_status iot_http_multi_open(
 
 void iot_http_multi_close(struct iot_http_multi *multi)
 {
+  struct iot_sigpipe held;
+
   if (!multi)
     return;
+  iot_http_enter(&held);
   if (multi->owner == getpid())
     curl_multi_cleanup(multi->handle);
+  iot_http_leave(&held);
   iot_crypto_discard_errors();
   free(multi);
 }
@@ -75,8 +79,12 @@ enum iot_status iot_http_multi_add(struct iot_http_multi *multi, struct iot_http
 /* Take it off its multi, which keeps its connection if that can be used again. */
 static void detach(struct iot_http_multi *multi, struct iot_http_exchange *exchange)
 {
+  struct iot_sigpipe held;
+
+  iot_http_enter(&held);
   if (exchange->owner == getpid())
     curl_multi_remove_handle(multi->handle, exchange->easy);
+  iot_http_leave(&held);
   iot_http_exchange_unlink(&multi->under_way, exchange);
   exchange->multi = NULL;
 }
@@ -156,10 +164,15 @@ void iot_http_multi_perform(struct iot_http_multi *multi)
 {
   struct iot_http_exchange *exchange;
   const CURLMsg *message;
+  struct iot_sigpipe held;
+  CURLMcode outcome;
   int count;
   double now;
 
-  if (curl_multi_perform(multi->handle, &count) != CURLM_OK)
+  iot_http_enter(&held);
+  outcome = curl_multi_perform(multi->handle, &count);
+  iot_http_leave(&held);
+  if (outcome != CURLM_OK)
     finish_all(multi);
   while ((message = curl_multi_info_read(multi->handle, &count))) {
     const CURLcode code = message->data.result; /* the message ends with finish() */

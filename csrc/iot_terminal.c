@@ -1,9 +1,9 @@
 #include "iot_terminal.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "iot_sigpipe.h"
 
 int iot_terminal_width(int descriptor)
 {
@@ -16,29 +16,13 @@ int iot_terminal_width(int descriptor)
   return size.ws_col;
 }
 
-static bool is_pending(int number)
-{
-  sigset_t pending;
-
-  return sigpending(&pending) == 0 && sigismember(&pending, number) == 1;
-}
-
 bool iot_terminal_write(FILE *stream, struct iot_view text)
 {
-  const bool was_pending = is_pending(SIGPIPE);
-  sigset_t pipe_only, before;
+  struct iot_sigpipe held;
   bool written;
-  int number, reason;
 
-  sigemptyset(&pipe_only);
-  sigaddset(&pipe_only, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+  iot_sigpipe_hold(&held);
   written = fwrite(text.p, 1, text.n, stream) == text.n && fflush(stream) == 0;
-  reason = errno;
-  /* A write's own SIGPIPE goes to its thread, and waits there. */
-  if (!was_pending && is_pending(SIGPIPE))
-    sigwait(&pipe_only, &number);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  errno = reason;
+  iot_sigpipe_release(&held);
   return written;
 }

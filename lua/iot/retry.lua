@@ -7,7 +7,7 @@ local variables = require "iot.config.variables"
 
 local retry = {}
 
-local unpack = rawget(table, "unpack") or rawget(_G, "unpack")
+local unpack = rawget(table, "unpack") or _G["unpack"]
 
 ---Scales and delays in seconds, costs in tokens of the quota.
 ---@class iot.retry.Parameters

@@ -20,8 +20,8 @@ function M.parse(text)
   assert(method, "no HTTP/1.1 request line: " .. request_line)
 
   local headers = {}
-  for line in (rest .. "\n"):gmatch "([^\n]*)\n" do
-    line = line:gsub("\r$", "")
+  for ending in (rest .. "\n"):gmatch "([^\n]*)\n" do
+    local line = ending:gsub("\r$", "")
     local name, value = line:match "^([^%s:]+):(.*)$"
     if name then
       headers[#headers + 1] = { name, value }

@@ -5,7 +5,7 @@ local timers = require "iot.runtime.timers"
 
 local close_coroutine = rawget(coroutine, "close") -- from Lua 5.4 on
 local is_yieldable = rawget(coroutine, "isyieldable") -- from Lua 5.3 on, and in LuaJIT
-local unpack = rawget(_G, "unpack") or rawget(table, "unpack")
+local unpack = rawget(table, "unpack") or _G["unpack"]
 
 -- Idle connections that a scheduler keeps, so that a wide map does not hold a descriptor for each.
 local max_connections = 256

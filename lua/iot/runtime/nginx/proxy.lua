@@ -48,8 +48,8 @@ end
 local function is_excepted(host)
   host = host:gsub("[%[%]]", ""):lower()
   for name in (variables.get("no_proxy", "NO_PROXY") or ""):lower():gmatch "[^,%s]+" do
-    name = name:gsub("^%.", ""):gsub("[%[%]]", "")
-    if name == "*" or host == name or host:sub(-#name - 1) == "." .. name then return true end
+    local excepted = name:gsub("^%.", ""):gsub("[%[%]]", "")
+    if excepted == "*" or host == excepted or host:sub(-#excepted - 1) == "." .. excepted then return true end
   end
   return false
 end
