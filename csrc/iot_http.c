@@ -329,6 +329,7 @@ static enum iot_status status_of(const struct iot_http_exchange *exchange)
   case CURLE_OPERATION_TIMEDOUT: return IOT_ETIMEOUT;
   case CURLE_PEER_FAILED_VERIFICATION: return IOT_ECERTIFICATE;
   case CURLE_SSL_CACERT_BADFILE: return IOT_ECABUNDLE;
+  case CURLE_BAD_FUNCTION_ARGUMENT: /* in 8.23, of a key */
   case CURLE_SSL_CERTPROBLEM: return IOT_ECONFIGURATION;
   case CURLE_SSL_CONNECT_ERROR:
   case CURLE_SSL_CIPHER:

@@ -33,6 +33,7 @@ local requests = require "spec.support.requests"
 
 local ORACLE = "spec/conformance/botocore_oracle.py"
 local NOT_INSTALLED = 3
+local OLDEST = 29 -- of botocore 1.x, the minor version
 local SECONDS = 60
 
 local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -446,6 +447,10 @@ describe("the signer beside botocore", function()
   local function need_oracle()
     if not answers then
       pending "no interpreter here has botocore (Debian: python3-botocore)" -- there is no one else to ask
+    end
+    local major, minor = about.botocore:match "^(%d+)%.(%d+)"
+    if tonumber(major) == 1 and tonumber(minor) < OLDEST then
+      pending("botocore is older than 1." .. OLDEST) -- it sorted the values of a header that comes twice
     end
   end
 

@@ -238,6 +238,10 @@ describe("exchanges on a multi", function()
   -- poll() takes no more descriptors than a process may open. The limit is raised again for what is done at exit.
   it("raise when the system refuses to wait for them, and blame no server", function()
     if command.run({ "prlimit", "--version" }).code ~= 0 then return pending "prlimit of util-linux is missing" end
+    local major, minor = core.system().libcurl:match "^(%d+)%.(%d+)"
+    if tonumber(major) == 7 and tonumber(minor) < 84 then
+      return pending "libcurl is older than 7.84" -- which takes it for having waited
+    end
     assert.equal("sound\n", child.output(([[
       local core = require "iot.core"
       local multi, done = assert(core.multi(4)), {}

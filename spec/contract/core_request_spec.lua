@@ -106,7 +106,7 @@ describe("a request", function()
   end)
 
   with("goes to the root when the URL has no path, and is not tidied", function()
-    for _, case in ipairs { { "", "/" }, { "?q", "/?q" }, { "/a/../b//c/./%2e", "/a/../b//c/./%2e" } } do
+    for _, case in ipairs { { "", "/" }, { "?q", "/?q" }, { "/a/../b//c/./%2E", "/a/../b//c/./%2E" } } do
       answer "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
       assert(send(case[1]))
       assert.equal(case[2], last_entry().uri)

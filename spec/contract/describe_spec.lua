@@ -434,8 +434,8 @@ describe("describing a task", function()
         end
         return table.concat(found, "\n")
       end
+      local iot, core = require "iot", require "iot.core" -- with it may come the signals of a library of threads
       local before = signals()
-      local iot, core = require "iot", require "iot.core"
       local function describe(client) return (client:describe_thing_registration_task { taskId = "full" }) end
       local client = assert(iot.new())
       for _ = 1, 6 do assert(describe(client)) end

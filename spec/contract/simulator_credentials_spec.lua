@@ -9,9 +9,9 @@ local VERSION = "Version=2011-06-15&"
 local SESSION = "&RoleSessionName=session"
 
 describe("the simulator's credentials", function()
-  local missing = simulator.missing()
+  local missing = simulator.missing_signer()
   if missing then
-    pending(missing) -- without nginx, openssl and curl there is no service to ask
+    pending(missing) -- without nginx, openssl and a curl that signs there is no service to ask
     return
   end
 

@@ -27,9 +27,9 @@ local function capture(command)
 end
 
 describe("the simulator", function()
-  local missing = simulator.missing()
+  local missing = simulator.missing_signer()
   if missing then
-    pending(missing) -- without nginx, openssl and curl there is no service to ask
+    pending(missing) -- without nginx, openssl and a curl that signs there is no service to ask
     return
   end
 

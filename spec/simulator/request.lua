@@ -25,8 +25,11 @@ function M.read(unreadable)
     ngx.req.read_body()
     body = ngx.req.get_body_data() or ""
   end
-  local known, head = pcall(ngx.req.raw_header, true)
   local target = ngx.var.request_uri or ""
+  local known, head = false, nil
+  if target ~= "" then -- else there was no line of a request, and old versions of the module crash
+    known, head = pcall(ngx.req.raw_header, true)
+  end
   local path, query = target:match("^([^?]*)%??(.*)$")
   return setmetatable({
     method = ngx.req.get_method(),

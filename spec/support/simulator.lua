@@ -107,6 +107,12 @@ function M.missing()
   return names ~= "" and "not installed: " .. names or nil
 end
 
+-- The same, where curl is to sign.
+function M.missing_signer()
+  local words = capture "curl -q --aws-sigv4 aws:amz --version 2>/dev/null || :"
+  return M.missing() or words == "" and "curl is older than 7.75 and cannot sign" or nil
+end
+
 -- The fields of the services that give credentials.
 local function add_credential_services(self, lines)
   self.sts_endpoint, self.roles = lines.AWS_ENDPOINT_URL_STS, accounts.roles

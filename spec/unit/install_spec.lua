@@ -84,6 +84,9 @@ describe("installed", function()
   if not is_luajit then
     it("by LuaRocks, it loads from anywhere", function()
       if sh("command -v luarocks").code ~= 0 then return pending "LuaRocks is not installed" end
+      if sh("luarocks --version").stdout:find " 2%." then
+        return pending "LuaRocks is older than 3" -- which takes no rockspec of ours
+      end
       line_of(sh([[
         mkdir -p "$1/source" "$1/home/.luarocks"
         echo 'rocks_provided = { ["lua-cjson"] = "2.1.0-1" }' >"$1/home/.luarocks/config-$2.lua"
