@@ -2,6 +2,7 @@
 #
 # Settings, on the command line or from the environment:
 #   LUA        interpreter to build for: one of LUAS, or a path
+#   LUAS       those of `make check`, and of `make fresh` in the place of what SUITE is tested with
 #   LUA_CFLAGS where that Lua's headers are, when pkg-config does not know
 #   CFLAGS LDFLAGS CPPFLAGS   appended to the project's own
 #   PREFIX DESTDIR INST_LIBDIR INST_LUADIR INST_BINDIR   where `make install` puts things
@@ -192,8 +193,8 @@ bench: deps for-nginx ## Speed, as ratios to libcurl, curl, OpenSSL and nginx; O
 	+@$(SUBMAKE) all $(BUILD)/bench/yardsticks
 	@$(ENVIRONMENT) $(LUA) spec/bench/bench.lua $(abspath $(BUILD))/bench $(ONLY)
 
-fresh: ## On a bare Debian (root; SUITE=bookworm or trixie): make demo, make test
-	@.ci/fresh $(SUITE)
+fresh: ## On a bare Debian (root; SUITE=bullseye to sid): make demo, make test
+	@.ci/fresh $(SUITE) $(if $(filter-out file,$(origin LUAS)),$(LUAS))
 
 # --- Install -----------------------------------------------------------------------------------
 
