@@ -48,11 +48,7 @@ void iot_http_leave(const struct iot_sigpipe *held)
 /* Where this libcurl was told, when it was built, that the system keeps its CAs by hash. */
 static const char *built_in_directory(void)
 {
-#if LIBCURL_VERSION_NUM >= 0x074600
   return curl_version_info(CURLVERSION_NOW)->capath;
-#else
-  return NULL;
-#endif
 }
 
 /* Options are set in a row and checked at its end: the first refusal counts. */
@@ -314,10 +310,22 @@ static enum iot_status memory_status(const struct iot_http_exchange *exchange)
              : IOT_ENOMEM;
 }
 
+/* Old versions of libcurl take whatever number stands in the status line. */
+static bool speaks_http_1(const struct iot_http_exchange *exchange)
+{
+  long version = CURL_HTTP_VERSION_NONE;
+
+  curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &version);
+  return version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1;
+}
+
 static enum iot_status status_of(const struct iot_http_exchange *exchange)
 {
   switch ((CURLcode)exchange->code) {
-  case CURLE_OK: return exchange->head_complete ? IOT_OK : IOT_ELOST;
+  case CURLE_OK:
+    if (!exchange->head_complete)
+      return IOT_ELOST;
+    return speaks_http_1(exchange) ? IOT_OK : IOT_ERESPONSE;
   case CURLE_OUT_OF_MEMORY: return memory_status(exchange);
   case CURLE_FAILED_INIT: return IOT_ENOMEM;
 #if LIBCURL_VERSION_NUM >= 0x080600
@@ -361,6 +369,8 @@ enum iot_status iot_http_exchange_result(
 
   if (status == IOT_OK)
     return IOT_OK;
+  if (exchange->code == CURLE_OK && status == IOT_ERESPONSE)
+    standard = "it has an unknown version of HTTP";
   if (exchange->code == CURLE_WRITE_ERROR &&
       status == IOT_ERESPONSE) { /* libcurl says what it could not do */
     exchange->words[0] = '\0';
