@@ -86,7 +86,8 @@ describe("a set of names", function()
     for line = 1, 50000 do set:add(("%d"):format(line), line) end
     collectgarbage()
     collectgarbage()
-    assert.is_true(collectgarbage "count" - before < 64)
+    -- As Lua's strings they would take 3 MB or more. LuaJIT does not shrink at once where it looks for strings.
+    assert.is_true(collectgarbage "count" - before < 1024)
     assert.equal(50000, set:add("50000", 1))
   end)
 end)
