@@ -70,7 +70,8 @@ end
 function waiting.download(request)
   local target, bytes, facts = write(request)
   if not target then return nil, bytes, facts end
-  return require("iot.runtime.nginx.download").begin(target, bytes, connection.limits(request))
+  local limits = connection.limits(request)
+  return require("iot.runtime.nginx.download").new(target, bytes, limits, request.timeout and limits.deadline)
 end
 
 function waiting.sleep(seconds)
