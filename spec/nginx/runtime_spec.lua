@@ -240,11 +240,12 @@ describe("inside nginx", function()
     local found = nginx:run("content", [[
       local waiting = require("iot.runtime")
       local good, message = waiting.run({ "/bin/sh", "-c", "echo out; echo err >&2; exit 3" }, 5)
-      if not good then return { message } end
+      if not good then return { message, (select(2, waiting.run({ "/bin/sh" }, 5))) } end
       local _, _, late = waiting.run({ "/bin/sleep", "5" }, 0.2)
       return { good.status, good.output, good.errors, late.code }]])
     if type(found[1]) == "string" then -- Debian's nginx lacks a patch of OpenResty's that ngx.pipe needs
       assert.matches("^nginx cannot start the program: .*not supported", found[1])
+      assert.equal(found[1], found[2])
       return
     end
     assert.same({ 3, "out\n", "err\n", "Timeout" }, found)

@@ -5,6 +5,9 @@ local ngx = rawget(_G, "ngx")
 
 local programs = {}
 
+-- Where nginx was built without a patch of OpenResty's this raises; a second time it would not say why.
+local has_pipe, pipe = pcall(require, "ngx.pipe")
+
 local most_output = 2 ^ 20 -- bytes of each output
 
 -- All of an output, at most so much; nil and why not.
@@ -34,10 +37,8 @@ end
 ---@return string? message
 ---@return table? facts
 function programs.run(arguments, seconds)
-  -- Both raise where nginx was built without a patch of OpenResty's.
-  local called, pipe = pcall(require, "ngx.pipe")
-  local process, reason = pipe, nil
-  if called then called, process, reason = pcall(pipe.spawn, arguments) end
+  local called, process, reason = has_pipe, pipe, nil
+  if has_pipe then called, process, reason = pcall(pipe.spawn, arguments) end
   if not (called and process) then
     return nil, "nginx cannot start the program: " .. tostring(called and reason or process),
       { code = "InvalidConfiguration" }
