@@ -138,6 +138,12 @@ describe("inside nginx", function()
     end)
   end
 
+  it("tells a handshake that failed from a certificate that was refused before", function()
+    assert.equal("CertificateInvalid", nginx:run("content", OUTCOME, given { endpoint = sim.expired_endpoint })[3])
+    local outcome = nginx:run("content", OUTCOME, given { endpoint = sim.old_tls_endpoint })
+    assert.same({ false, "transport", "TLSHandshakeFailed", false, 1, true }, { unpack(outcome, 1, 6) })
+  end)
+
   it("names the directives that are missing", function()
     local bare = nginx_rig.start { sim = sim, trusted = false, resolver = false }
     local outcome = bare:run("content", OUTCOME, given())
