@@ -138,6 +138,13 @@ describe("inside nginx", function()
     end)
   end
 
+  it("trusts no address, and says why", function()
+    local endpoint = sim.endpoint:gsub("localhost", "127.0.0.1")
+    local outcome = nginx:run("content", OUTCOME, given { endpoint = endpoint })
+    assert.same({ false, "transport", "CertificateInvalid", false, 1, false }, { unpack(outcome, 1, 6) })
+    assert.matches("names alone, never against an address", outcome[7])
+  end)
+
   it("tells a handshake that failed from a certificate that was refused before", function()
     assert.equal("CertificateInvalid", nginx:run("content", OUTCOME, given { endpoint = sim.expired_endpoint })[3])
     local outcome = nginx:run("content", OUTCOME, given { endpoint = sim.old_tls_endpoint })

@@ -159,6 +159,12 @@ local function shake_hands(socket, target, limits)
   return true
 end
 
+-- A certificate may be for an address, and yet be refused.
+local function address_hint(target)
+  if not (target.host:find "^[%d.]+$" or target.host:find ":") then return "" end
+  return "; nginx holds a certificate against names alone, never against an address"
+end
+
 -- A connection, and whether it was used before.
 local function connect(target, limits)
   local socket, message, facts = open_socket(target, limits)
@@ -170,6 +176,7 @@ local function connect(target, limits)
   if ok then ok, message, facts = shake_hands(socket, target, limits) end
   if ok then return socket, false end
   socket:close()
+  if facts.code == "CertificateInvalid" then message = message .. address_hint(target) end
   return nil, message, facts
 end
 
