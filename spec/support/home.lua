@@ -6,20 +6,21 @@
 --
 --   home.write(directory, { config = "[default]\nregion = eu-west-1\n" })
 --   environment.replace { HOME = directory }
+local command = require "spec.support.command"
 local files = require "spec.support.files"
 
 local M = {}
 
-local function run(command)
-  local result = os.execute(command)
-  assert(result == true or result == 0, command)
+local function run(...)
+  local result = command.run { ... }
+  assert(result.code == 0, result.stderr)
 end
 
 ---@return string directory  with an empty .aws in it
 function M.new()
   local directory = os.tmpname()
   os.remove(directory)
-  run("mkdir -p '" .. directory .. "/.aws'")
+  run("mkdir", "-p", directory .. "/.aws")
   return directory
 end
 
@@ -31,7 +32,7 @@ end
 
 ---@param directory string
 function M.remove(directory)
-  run("rm -rf '" .. directory .. "'")
+  run("rm", "-rf", directory)
 end
 
 return M
