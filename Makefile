@@ -7,6 +7,7 @@
 #   CFLAGS LDFLAGS CPPFLAGS   appended to the project's own
 #   PREFIX DESTDIR INST_LIBDIR INST_LUADIR INST_BINDIR   where `make install` puts things
 #   SPEC       specs to run instead of all;  BUSTED_ARGS  further options for busted
+#   RUNTIME    concurrent or nginx: run those of spec/contract in iot.map, or inside nginx
 #   WERROR=1   warnings are errors (the rule when CI is set);  V=1  show the commands
 
 LUA    ?= lua5.4
@@ -81,7 +82,7 @@ SUBMAKE  = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOB
 # What a program needs to find the build instead of an installed iot. LUA is the interpreter for
 # the children of a spec. A make that is run by a spec must not take this one's settings for its own.
 TREE := $(CURDIR)
-ENVIRONMENT = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL LUA='$(LUA)' \
+ENVIRONMENT = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL LUA='$(LUA)' IOT_SPEC_RUNTIME='$(RUNTIME)' \
               LUA_PATH='$(TREE)/lua/?.lua;$(TREE)/lua/?/init.lua;$(TREE)/?.lua;;' \
               LUA_CPATH='$(abspath $(OUT))/?.so;;'
 

@@ -5,6 +5,7 @@ local child = require "spec.support.child"
 local download_rig = require "spec.support.download_rig"
 local raw_server = require "spec.support.raw_server"
 local runtime = require "iot.runtime"
+local runtimes = require "spec.support.runtimes"
 local simulator = require "spec.support.simulator"
 
 local PLACES, SLACK = download_rig.PLACES, download_rig.SLACK
@@ -184,7 +185,7 @@ describe("a download", function()
             local took, least = core.monotonic() - started, case.seconds or 0
             assert.equal("table", type(facts), bytes and #bytes)
             assert.equal(case[2], facts.code, message)
-            assert.is_truthy(message:find(case[3]), message)
+            if runtimes.is_curl then assert.is_truthy(message:find(case[3]), message) end
             if case.bytes then assert.equal(case.bytes, #bytes) end
             assert.is_true(took >= least - 0.01 and took < least + SLACK, took .. " s")
           end)
@@ -246,7 +247,7 @@ describe("a download", function()
           download:close()
           assert.is_nil((download:read()))
         end)
-        sim:fault { kind = "close" }
+        sim:fault { kind = "truncate", bytes = 1 }
         place.run(function()
           local download = rig.open "/"
           assert.is_truthy(select(3, rig.read(download)))

@@ -10,6 +10,7 @@ local environment = require "spec.support.environment"
 local failures = require "spec.support.failures"
 local files = require "spec.support.files"
 local raw_server = require "spec.support.raw_server"
+local runtimes = require "spec.support.runtimes"
 local simulator = require "spec.support.simulator"
 
 local OPERATION = "describe_thing_registration_task"
@@ -363,7 +364,7 @@ describe("on the way to the service", function()
     raw = raw_server.start(sim)
     paths = make_paths()
     -- The first TLS connection of a process may open what stays open.
-    assert.is_nil((call_here({ ca_bundle = paths.empty })))
+    call_here { ca_bundle = paths.empty }
   end)
   teardown(function()
     raw:stop()
@@ -388,6 +389,7 @@ describe("on the way to the service", function()
         expected.attempts = nil -- iot.new may have found it, which makes none
       else
         expected.operation = OPERATION
+        if not runtimes.is_curl then expected.message = nil end
       end
       return expected
     end

@@ -1,6 +1,7 @@
 --- Lua programs in processes of their own: for what the environment, or a whole process, decides.
 local command = require "spec.support.command"
 local files = require "spec.support.files"
+local runtimes = require "spec.support.runtimes"
 
 -- The real one: a spec may have replaced it by the time that it starts a child.
 local getenv = os.getenv
@@ -27,6 +28,7 @@ end
 ---@param options? { timeout: number?, input: string? }
 ---@return spec.command.result
 function M.run_file(path, arguments, variables, options)
+  runtimes.leave_out "it is about a program in a process of its own, which runs in plain Lua"
   local words = { "env", "--default-signal", "-i" }
   for _, name in ipairs(KEPT) do
     local value = getenv(name)

@@ -10,9 +10,9 @@
 --   print(table.concat(rig:operations(), " "))      -- "container DescribeThingRegistrationTask"
 --   rig:remove()                                    -- after each
 local assert = require "luassert"
-local blocking = require "iot.runtime.blocking"
 local core = require "iot.core"
 local iot = require "iot"
+local runtime = require "iot.runtime"
 local command = require "spec.support.command"
 local environment = require "spec.support.environment"
 local files = require "spec.support.files"
@@ -32,7 +32,7 @@ local M = {
 ---@class spec.credentials_rig
 ---@field sim table
 ---@field home string
----@field runtime iot.Runtime  the blocking one, but on the simulator's clock
+---@field runtime iot.Runtime  the one that fits, but on the simulator's clock
 ---@field offset number  seconds that the clocks are ahead
 ---@field events table[]  that the clients told
 ---@field seen integer  the number of the last entry of the journal that was looked at
@@ -49,7 +49,7 @@ end
 function M.new(sim)
   local self = setmetatable({ sim = sim, home = home.new(), offset = 0, events = {}, clients = {}, seen = 0 }, Rig)
   self.runtime = {}
-  for name, fn in pairs(blocking) do self.runtime[name] = fn end
+  for name, fn in pairs(runtime) do self.runtime[name] = fn end
   function self.runtime.now() return core.now() + self.offset end
   function self.runtime.monotonic() return core.monotonic() + self.offset end
   sim:reset()

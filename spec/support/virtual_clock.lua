@@ -1,5 +1,5 @@
---- The runtime of plain Lua on a clock that only sleeping moves: requests are real, delays take no time
---- and can be held against a table to the last digit.
+--- The runtime that fits where the specs run, on a clock that only sleeping moves: requests are real, delays take no
+--- time and can be held against a table to the last digit.
 --
 --   local runtime = virtual_clock.runtime()
 --   local client = assert(iot.new(sim:options { runtime = runtime }))
@@ -17,7 +17,7 @@ local M = {}
 ---@return spec.virtual_clock.runtime
 function M.runtime()
   local runtime = { slept = 0, naps = {} }
-  for name, fn in pairs(require "iot.runtime.blocking") do runtime[name] = fn end
+  for name, fn in pairs(require "iot.runtime") do runtime[name] = fn end
   local now = runtime.now
   function runtime.now() return now() + runtime.slept end
   function runtime.monotonic() return 5000 + runtime.slept end
