@@ -148,7 +148,8 @@ describe("iot.map", function()
     local entries, connections = journal(DESCRIBE)
     local last = {}
     for _, entry in ipairs(entries) do
-      assert.is_true(entry.time - (last[entry.uri] or 0) > 0.9)
+      assert.is_true(entry.time - (last[entry.uri] or 0) > 0.9,
+        ("%s after %.3f s: %s"):format(entry.uri, entry.time - (last[entry.uri] or 0), tostring(entry.status)))
       last[entry.uri] = entry.time
     end
     assert.equal(polls, #entries)

@@ -21,6 +21,7 @@ function M.open(request, operation_name)
   for index, header in ipairs(request.headers) do
     headers[index] = { header[1], uri.printable(header[2]) }
   end
+  ngx.update_time() -- or it would be when nginx last looked, before all that came at once
   local entry = {
     number = number,
     time = ngx.now(),

@@ -13,6 +13,7 @@ local FILES = {
   cli = PROCESSES, examples = PROCESSES, interrupt = PROCESSES, progress_terminal = PROCESSES, readme = PROCESSES,
   trust_store = PROCESSES, core_multi = CURL, core_multi_ends = CURL, core_multi_programs = CURL, core_request = CURL,
 }
+FILES.faults = "it is about all runtimes at once"
 for name in (" _credentials _input _lists _reports _signature _tasks"):gmatch " ([%w_]*)" do
   FILES["simulator" .. name] = SIMULATOR
 end

@@ -75,8 +75,13 @@ function waiting.download(request)
 end
 
 function waiting.sleep(seconds)
-  -- Less than a millisecond would be none at all to nginx, which warns of that.
-  if seconds > 0 then ngx.sleep(connection.milliseconds(seconds) / 1000) end
+  local deadline = core.monotonic() + seconds
+  -- Nginx counts from when it last looked at the clock, which may be long ago where much goes on. Less than a
+  -- millisecond would be none at all to it, which it warns of.
+  while seconds > 0 do
+    ngx.sleep(connection.milliseconds(seconds) / 1000)
+    seconds = deadline - core.monotonic()
+  end
   return true
 end
 
