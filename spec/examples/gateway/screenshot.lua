@@ -19,10 +19,13 @@ sim:seed { status = "Cancelling", percentageProgress = 31, successCount = 310, f
 local gateway = gateways.start(sim)
 local narrow = wishes:find "narrow"
 local browser = browsers.start {
-  width = narrow and 420 or 1100, height = narrow and 1600 or 900, dark = wishes:find "dark" ~= nil,
+  width = narrow and 420 or 1100, height = narrow and 1900 or 1300, dark = wishes:find "dark" ~= nil,
 }
+-- These end while they are watched.
+sim:seed { plan = { things = 1200, failures = 0, seconds = 3 } }
+sim:seed { plan = { things = 800, failures = 800, seconds = 3, status = "Failed", message = "No thing was registered." } }
 browser:open(gateway.url)
-browser:wait "return document.querySelectorAll('article').length === 4"
+browser:wait "return document.querySelectorAll('article').length === 6"
 browser:run "document.querySelectorAll('summary')[3].click(); document.querySelectorAll('summary')[1].click()"
 runtime.sleep(3)
 browser:screenshot(path)

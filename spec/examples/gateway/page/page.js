@@ -1,11 +1,16 @@
-// Watches the tasks: asks for them every second and keeps what is shown in step. Text from the service is only ever
+// Watches the tasks: asks for them again and again and keeps what is shown in step. Text from the service is only ever
 // set as text.
 "use strict";
 
-const interval = 1000;
+const interval = 1000; // of what runs
+const longInterval = 30000; // of what has ended
+const patience = 20000;
+const ended = ["Completed", "Failed", "Cancelled"];
 const shown = new Map(); // task id -> its article
+let timer;
 
 const byId = (id) => document.getElementById(id);
+const pathOf = (id) => "tasks/" + encodeURIComponent(id);
 
 function setText(element, text) {
   const value = text ?? "";
@@ -13,23 +18,26 @@ function setText(element, text) {
 }
 
 class Failure extends Error {
-  constructor(error, wait) {
-    super(error.code + ": " + error.message);
-    this.wait = wait;
+  constructor(code, message, wait) {
+    super(message);
+    this.code = code;
+    this.wait = wait || 0;
   }
 }
 
 async function get(path) {
-  const reply = await fetch(path, { headers: { Accept: "application/json" } });
-  const body = await reply.json().catch(() => ({}));
-  if (reply.ok) return body;
-  const error = body.error ?? { code: "HTTP " + reply.status, message: "the gateway gave no reason" };
-  throw new Failure(error, 1000 * Number(reply.headers.get("Retry-After") ?? 0));
+  const reply = await fetch(path, { signal: AbortSignal.timeout(patience) }).catch(() => {
+    throw new Failure("No connection", "the gateway does not answer");
+  });
+  const body = await reply.json().catch(() => null);
+  if (reply.ok && body) return body;
+  const error = body?.error ?? { code: "HTTP " + reply.status, message: "the gateway gave no reason" };
+  throw new Failure(error.code, error.message, 1000 * Number(reply.headers.get("Retry-After")));
 }
 
 function showProblem(problem) {
   byId("problem").hidden = !problem;
-  setText(byId("problem"), problem ? problem.message : "");
+  setText(byId("problem"), problem?.message);
 }
 
 // Failed records, when they are asked for ------------------------------------------------------------
@@ -43,19 +51,23 @@ function row(failure) {
   return line;
 }
 
-async function showFailures(id, details) {
-  const note = details.querySelector(".note");
-  const table = details.querySelector("table");
-  setText(note, "Loading …");
+function noteOn(report, total) {
+  const count = report.failures.length;
+  if (report.more) return "The first " + count + " of " + Math.max(total, count + 1) + ".";
+  return count ? "" : "None.";
+}
+
+async function showFailures(id, article) {
+  const find = (selector) => article.querySelector(selector);
+  setText(find(".note"), "Loading …");
   try {
-    const report = await get("tasks/" + encodeURIComponent(id) + "/failures");
-    table.tBodies[0].replaceChildren(...report.failures.map(row));
-    table.hidden = report.failures.length === 0;
-    setText(note, report.more ? "The first " + report.failures.length + "."
-      : report.failures.length ? "" : "The report has none yet.");
+    const report = await get(pathOf(id) + "/failures");
+    find("tbody").replaceChildren(...report.failures.map(row));
+    find(".records").hidden = report.failures.length === 0;
+    setText(find(".note"), noteOn(report, Number(find(".failed dd").textContent) || 0));
   } catch (problem) {
-    table.hidden = true;
-    setText(note, problem.message);
+    find(".records").hidden = true;
+    setText(find(".note"), problem.message);
   }
 }
 
@@ -66,66 +78,80 @@ function newArticle(task) {
   const details = article.querySelector("details");
   article.querySelector("h2").textContent = task.taskId;
   article.querySelector("progress").setAttribute("aria-label", "Progress of " + task.taskId);
-  details.addEventListener("toggle", () => details.open && showFailures(task.taskId, details));
-  byId("tasks").append(article);
+  details.addEventListener("toggle", () => details.open && showFailures(task.taskId, article));
+  byId("tasks").prepend(article);
   return article;
 }
 
-function dateOf(seconds) {
-  return seconds === undefined ? "" : new Date(seconds * 1000).toLocaleString();
-}
-
+// What is not known: no bar, and a dash.
 function update(article, task) {
   const find = (selector) => article.querySelector(selector);
+  const percentage = task.percentageProgress;
   article.dataset.status = task.status ?? "Unknown";
-  setText(find(".state"), task.error ? task.error.code : task.status);
-  find("progress").value = task.percentageProgress ?? 0;
-  setText(find(".registered"), String(task.successCount ?? 0));
-  setText(find(".failed dd"), String(task.failureCount ?? 0));
-  find(".failed").classList.toggle("some", (task.failureCount ?? 0) > 0);
-  setText(find(".percentage"), (task.percentageProgress ?? 0) + " %");
-  setText(find(".started"), dateOf(task.creationDate));
-  setText(find(".message"), task.error ? task.error.message : task.message);
+  setText(find(".state"), task.status);
+  setText(find(".message"), task.message);
+  if (percentage === undefined) find("progress").removeAttribute("value");
+  else find("progress").value = percentage;
+  setText(find(".registered"), String(task.successCount ?? "–"));
+  setText(find(".failed dd"), String(task.failureCount ?? "–"));
+  find(".failed").classList.toggle("some", task.failureCount > 0);
+  setText(find(".percentage"), percentage === undefined ? "–" : percentage + " %");
+  setText(find(".started"), task.creationDate ? new Date(task.creationDate * 1000).toLocaleString() : "–");
+}
+
+// What was known of it stays to be seen.
+function showError(article, error) {
+  article.dataset.status = "Unknown";
+  setText(article.querySelector(".state"), error.code);
+  setText(article.querySelector(".message"), error.message);
 }
 
 function show(task) {
   if (!shown.has(task.taskId)) shown.set(task.taskId, newArticle(task));
-  update(shown.get(task.taskId), task);
+  if (task.error) showError(shown.get(task.taskId), task.error);
+  else update(shown.get(task.taskId), task);
 }
 
-// A running task that is no longer listed has ended: its last state stays to be seen.
+// A running task that is no longer listed has ended: its last state stays to be seen, unless it is gone.
 async function showEnd(id) {
   const article = shown.get(id);
-  if (["Completed", "Failed", "Cancelled"].includes(article.dataset.status)) return;
-  update(article, await get("tasks/" + encodeURIComponent(id)));
+  if (ended.includes(article.dataset.status)) return;
+  try {
+    update(article, await get(pathOf(id)));
+  } catch (problem) {
+    if (problem.code !== "ResourceNotFoundException") throw problem;
+    article.remove();
+    if (shown.get(id) === article) shown.delete(id);
+  }
 }
 
-async function look() {
-  const status = byId("status").value;
-  const found = await get("tasks" + (status ? "?status=" + status : ""));
+async function look(status) {
+  const found = await get("tasks" + (status && "?status=" + status));
   if (status !== byId("status").value) return;
   const listed = new Set(found.tasks.map((task) => task.taskId));
-  found.tasks.forEach(show);
+  found.tasks.reverse().forEach(show); // each new one comes first
   await Promise.all([...shown.keys()].filter((id) => !listed.has(id)).map(showEnd));
   byId("none").hidden = shown.size > 0;
   byId("more").hidden = !found.more;
 }
 
+// One look after the other, while somebody can see it.
 async function watch() {
-  let wait = interval;
-  try {
-    if (!document.hidden) await look();
-    showProblem(null);
-  } catch (problem) {
-    showProblem(problem);
-    wait = Math.max(interval, problem.wait ?? 0);
-  }
-  setTimeout(watch, wait);
+  const status = byId("status").value;
+  let problem = null;
+  clearTimeout(timer);
+  if (document.hidden) return;
+  await look(status).catch((caught) => { problem = caught; });
+  if (status !== byId("status").value) return; // which is looked at by now
+  showProblem(problem);
+  clearTimeout(timer); // of a look that ended meanwhile
+  timer = setTimeout(watch, problem ? Math.max(interval, problem.wait || 0) : status ? longInterval : interval);
 }
 
+document.addEventListener("visibilitychange", watch);
 byId("status").addEventListener("change", () => {
   shown.clear();
   byId("tasks").replaceChildren();
-  look().then(() => showProblem(null), showProblem);
+  watch();
 });
 watch();
