@@ -4,7 +4,10 @@ local cjson = require "cjson.safe"
 local answers = {}
 
 -- The gateway's own affairs: who watches tasks need not know its files and variables.
-local own = { credentials = "the gateway has no credentials that work", configuration = "the gateway is not set up well" }
+local own = {
+  credentials = "the gateway has no credentials that work",
+  configuration = "the gateway is not set up well",
+}
 
 ---Whether a failure is one to log, since its answer does not tell it.
 function answers.is_own(detail)

@@ -111,20 +111,20 @@ local function route(uri, status)
   return answers.refuse(404, "NotFound", "there is nothing here")
 end
 
----The content of /tasks and below.
-function gateway.answer()
-  local method, answer = ngx.req.get_method(), nil
-  if method == "GET" or method == "HEAD" then
-    answer = route(ngx.var.uri, ngx.var.arg_status)
-  else
-    answer = answers.refuse(405, "MethodNotAllowed", "only GET is answered")
-    ngx.header["Allow"] = "GET, HEAD"
-  end
+local function say(answer)
   ngx.status = answer.status
   ngx.header["Content-Type"] = "application/json"
   ngx.header["Cache-Control"] = "no-store"
   ngx.header["Retry-After"] = answer.retry_after
   ngx.say(answer.text)
+end
+
+---The content of /tasks and below.
+function gateway.answer()
+  local method = ngx.req.get_method()
+  if method == "GET" or method == "HEAD" then return say(route(ngx.var.uri, ngx.var.arg_status)) end
+  ngx.header["Allow"] = "GET, HEAD"
+  say(answers.refuse(405, "MethodNotAllowed", "only GET is answered"))
 end
 
 return gateway

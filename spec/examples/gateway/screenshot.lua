@@ -23,11 +23,13 @@ local browser = browsers.start {
 }
 -- These end while they are watched.
 sim:seed { plan = { things = 1200, failures = 0, seconds = 3 } }
-sim:seed { plan = { things = 800, failures = 800, seconds = 3, status = "Failed", message = "No thing was registered." } }
+sim:seed {
+  plan = { things = 800, failures = 800, seconds = 3, status = "Failed", message = "Nothing was registered." },
+}
 browser:open(gateway.url)
 browser:wait "return document.querySelectorAll('article').length === 6"
 browser:run "document.querySelectorAll('summary')[3].click(); document.querySelectorAll('summary')[1].click()"
-runtime.sleep(3)
+runtime.sleep(5)
 browser:screenshot(path)
 browser:stop()
 gateway:stop()
