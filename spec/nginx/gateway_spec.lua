@@ -124,7 +124,7 @@ describe("the example gateway", function()
       return true
     end)
     assert.is_true(slow >= 0.8, slow)
-    assert.is_true(quick < 0.4, quick)
+    assert.is_true(quick < 0.6, quick) -- so before any of the slow ones
   end)
 
   -- What goes wrong ------------------------------------------------------------------------------------
