@@ -127,6 +127,18 @@ describe("inside nginx", function()
     assert.equal(3, #sim:journal())
   end)
 
+  it("a pause is as long as it is to be, however long the worker was busy before", function()
+    local seconds = nginx:run("content", [[
+      local core = require "iot.core"
+      local busy = core.monotonic() + 0.3
+      repeat until core.monotonic() > busy
+      local started = core.monotonic()
+      ngx.thread.spawn(function() ngx.sleep(0.001) end) -- whose end makes nginx look at the clock
+      require("iot.runtime").sleep(0.2)
+      return core.monotonic() - started]])
+    assert.is_true(seconds >= 0.199, seconds)
+  end)
+
   -- TLS and names ------------------------------------------------------------------------------------
 
   for name, endpoint in pairs {
