@@ -96,7 +96,8 @@ Q := @
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all deps for-nginx demo simulator gateway screenshot test check lint format sanitize bench fresh \
+.PHONY: all deps for-nginx demo simulator gateway screenshot test check lint format sanitize \
+        bench fresh torture \
         install clean help lint-now sanitized-specs
 
 # --- Build -------------------------------------------------------------------------------------
@@ -185,6 +186,18 @@ sanitize: deps for-nginx ## The specs under AddressSanitizer, LeakSanitizer and 
 sanitized-specs:
 	$(Q)$(ENVIRONMENT) LUA='$(abspath $(OUT))/lua' \
 	  .ci/sanitized .ci/specs $(OUT)/lua $(SPEC) -- $(BUSTED_ARGS)
+
+# The core's calls of malloc and of libcurl's initialisation go to the host, which lets them fail.
+WRAPPED := $(foreach name,malloc calloc realloc free curl_global_init,-Wl,--wrap=$(name))
+
+$(OUT)/torture: spec/torture/host.c $(OBJECTS) Makefile
+	@echo "  cc $@"
+	$(Q)$(CC) $(IOT_CFLAGS) -Icsrc $(CFLAGS) $(LDFLAGS) $(WRAPPED) -rdynamic -o $@.$$$$ $< $(OBJECTS) \
+	  $(LUA_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) -lm && mv $@.$$$$ $@
+
+torture: deps ## Every allocation fails once, under sanitizers; POINTS=n at most for each kind
+	+@$(SUBMAKE) $(SANITIZED)/torture OUT='$(SANITIZED)' OPTIMIZE='$(SANITIZERS)' LDFLAGS='$(LDFLAGS) $(SANITIZERS)'
+	@$(ENVIRONMENT) .ci/sanitized spec/torture/run $(SANITIZED)/torture $(or $(POINTS),400) $(SCENARIO)
 
 $(BUILD)/bench/yardsticks: spec/bench/yardsticks.c Makefile
 	@mkdir -p $(@D)
