@@ -15,12 +15,20 @@
 
 static const char hex_digits[] = "0123456789abcdef";
 
+/* Why OpenSSL failed: for want of memory, or else `otherwise`. Its queue of errors is empty then. */
+static enum iot_status reason(enum iot_status otherwise)
+{
+  unsigned long error;
+
+  while ((error = ERR_get_error()) != 0)
+    if (ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE)
+      otherwise = IOT_ENOMEM;
+  return otherwise;
+}
+
 static enum iot_status outcome(int succeeded)
 {
-  if (succeeded)
-    return IOT_OK;
-  ERR_clear_error();
-  return IOT_ECRYPTO;
+  return succeeded ? IOT_OK : reason(IOT_ECRYPTO);
 }
 
 static const EVP_MD *sha256;
@@ -58,9 +66,10 @@ enum iot_status iot_sha256_of_two(
 {
   EVP_MD_CTX *context = new_digest();
   const bool good = digest(context, out, first, second);
+  const enum iot_status status = context ? outcome(good) : IOT_ENOMEM;
 
   EVP_MD_CTX_free(context);
-  return outcome(good);
+  return status;
 }
 
 enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view data)
@@ -76,11 +85,12 @@ enum iot_status iot_hmac_sha256(
   unsigned char padded[BLOCK] = { 0 }, inner[IOT_SHA256_SIZE];
   const struct iot_view block = { (char *)padded, BLOCK };
   EVP_MD_CTX *context = new_digest();
-  bool good = true;
+  bool good = context != NULL;
+  enum iot_status status = good ? IOT_OK : IOT_ENOMEM;
   size_t i;
 
   if (key.n > BLOCK)
-    good = digest(context, padded, key, (struct iot_view){ NULL, 0 });
+    good = good && digest(context, padded, key, (struct iot_view){ NULL, 0 });
   else if (key.n)
     memcpy(padded, key.p, key.n);
   for (i = 0; i < BLOCK; i++)
@@ -93,8 +103,10 @@ enum iot_status iot_hmac_sha256(
     memcpy(out, inner, sizeof inner);
   iot_wipe(padded, sizeof padded);
   iot_wipe(inner, sizeof inner);
+  if (status == IOT_OK)
+    status = outcome(good);
   EVP_MD_CTX_free(context);
-  return outcome(good);
+  return status;
 }
 
 enum iot_status iot_sha1(unsigned char out[IOT_SHA1_SIZE], struct iot_view data)
@@ -174,9 +186,9 @@ enum iot_status iot_es256_public(unsigned char x[IOT_ES256_COORDINATE],
   unsigned char point[1 + 2 * IOT_ES256_COORDINATE];
   EVP_PKEY *key = read_key(pem, point);
 
-  ERR_clear_error();
   if (!key)
-    return IOT_ECREDENTIALS;
+    return reason(IOT_ECREDENTIALS);
+  ERR_clear_error();
   EVP_PKEY_free(key);
   memcpy(x, point + 1, IOT_ES256_COORDINATE);
   memcpy(y, point + 1 + IOT_ES256_COORDINATE, IOT_ES256_COORDINATE);
@@ -206,7 +218,7 @@ enum iot_status iot_es256_sign(
   bool good = context && EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
               EVP_DigestSign(context, der, &size, (const unsigned char *)data.p, data.n) == 1 &&
               split_signature(signature, der, size);
-  enum iot_status status = key ? outcome(good) : IOT_ECREDENTIALS;
+  enum iot_status status = key ? outcome(good) : reason(IOT_ECREDENTIALS);
 
   EVP_MD_CTX_free(context);
   EVP_PKEY_free(key);

@@ -18,7 +18,10 @@ enum {
   IOT_UUID_SIZE = 37         /* a UUID's text, with a terminator */
 };
 
-/* SHA-256 (FIPS 180-4) of `data`. Returns IOT_OK or IOT_ECRYPTO; `out` is undefined on failure. */
+/* Of all here: IOT_ECRYPTO may be for want of memory, too, since OpenSSL does not always tell; where it does it is
+   IOT_ENOMEM. */
+
+/* SHA-256 (FIPS 180-4) of `data`. Returns IOT_OK, IOT_ENOMEM or IOT_ECRYPTO; `out` is undefined on failure. */
 IOT_NODISCARD enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view data);
 
 /* The same of two texts, one behind the other. */
@@ -27,12 +30,12 @@ IOT_NODISCARD enum iot_status iot_sha256_of_two(
 
 /*
  * HMAC-SHA256 (RFC 2104) of `data`. The key is 0 to INT_MAX bytes; `out` may be the key's own place.
- * Returns IOT_OK or IOT_ECRYPTO; `out` is undefined on failure.
+ * Returns IOT_OK, IOT_ENOMEM or IOT_ECRYPTO; `out` is undefined on failure.
  */
 IOT_NODISCARD enum iot_status iot_hmac_sha256(
     unsigned char out[IOT_SHA256_SIZE], struct iot_view key, struct iot_view data);
 
-/* SHA-1, which only names cache files. Returns IOT_OK or IOT_ECRYPTO. */
+/* SHA-1, which only names cache files. Returns IOT_OK, IOT_ENOMEM or IOT_ECRYPTO. */
 IOT_NODISCARD enum iot_status iot_sha1(unsigned char out[IOT_SHA1_SIZE], struct iot_view data);
 
 /* Lower-case hex of n bytes, NUL-terminated: 2 * n + 1 characters. */
@@ -43,7 +46,7 @@ void iot_hex(char *out, const unsigned char *bytes, size_t n);
  *   pem        the private key, PKCS#8 or SEC1; not encrypted
  *   signature  out: r and s, big-endian
  *   x, y       out: the public point
- * Returns IOT_OK; IOT_ECREDENTIALS when `pem` is no private key on P-256; or IOT_ECRYPTO.
+ * Returns IOT_OK; IOT_ECREDENTIALS when `pem` is no private key on P-256; IOT_ENOMEM; or IOT_ECRYPTO.
  */
 IOT_NODISCARD enum iot_status iot_es256_public(unsigned char x[IOT_ES256_COORDINATE],
     unsigned char y[IOT_ES256_COORDINATE], struct iot_view pem);
@@ -53,7 +56,7 @@ IOT_NODISCARD enum iot_status iot_es256_sign(
 /* A random number from 0 up to, not including, 1; 0.5 should OpenSSL have no random bytes. */
 double iot_random(void);
 
-/* A random UUID, version 4 (RFC 9562), NUL-terminated. Returns IOT_OK or IOT_ECRYPTO. */
+/* A random UUID, version 4 (RFC 9562), NUL-terminated. Returns IOT_OK, IOT_ENOMEM or IOT_ECRYPTO. */
 IOT_NODISCARD enum iot_status iot_uuid(char out[IOT_UUID_SIZE]);
 
 /* Empty this thread's error queue, after another library used OpenSSL and failed. */

@@ -113,21 +113,21 @@ enum iot_status iot_process_start(
   return iot_fail(error, IOT_ECONFIGURATION, "it cannot be started: %s", strerror(failed));
 }
 
-/* Take what is there; close at the end. False past the limit of output, or without memory. */
-static bool read_output(int *fd, struct iot_buffer *bytes)
+/* Take what is there; close at the end. IOT_ETOOLARGE past the limit of output. */
+static enum iot_status read_output(int *fd, struct iot_buffer *bytes)
 {
   char room[4096];
   ssize_t n;
 
   if (*fd < 0)
-    return true;
+    return IOT_OK;
   n = read(*fd, room, sizeof room);
   if (n > 0)
     iot_buffer_append(bytes, (struct iot_view){ room, (size_t)n });
   else if (n == 0 || (errno != EAGAIN && errno != EINTR))
     close_descriptor(fd);
   iot_wipe(room, sizeof room);
-  return bytes->status == IOT_OK;
+  return bytes->status;
 }
 
 /* Whether it has ended, and how. Where SIGCHLD is ignored the system keeps no status: 0, then. */
@@ -152,16 +152,20 @@ static bool is_open(const struct iot_process *process)
 
 enum iot_status iot_process_step(struct iot_process *process, bool *done, struct iot_error *error)
 {
+  enum iot_status status;
   size_t before;
   bool news;
 
   *done = false;
   do {
     before = process->output.n + process->errors.n;
-    if (!read_output(&process->fd[0], &process->output) ||
-        !read_output(&process->fd[1], &process->errors))
-      return iot_fail(
-          error, IOT_ETOOLARGE, "it wrote more than %d bytes", (int)IOT_PROCESS_MAX_OUTPUT);
+    status = read_output(&process->fd[0], &process->output);
+    if (status == IOT_OK)
+      status = read_output(&process->fd[1], &process->errors);
+    if (status == IOT_ETOOLARGE)
+      return iot_fail(error, status, "it wrote more than %d bytes", (int)IOT_PROCESS_MAX_OUTPUT);
+    if (status != IOT_OK)
+      return iot_fail(error, status, "%s", iot_status_text(status));
     news = process->output.n + process->errors.n != before;
     if (process->ended && !(news && is_open(process))) {
       *done = true;

@@ -34,18 +34,26 @@ static uint32_t check_line(lua_State *L, int index)
   return (uint32_t)line;
 }
 
-/* set:add(name, line) -> the earlier line of the name | nil: it is new */
+/* set:add(name, line) -> the earlier line of the name | nil: it is new | false, message, facts */
 static int name_set_add(lua_State *L)
 {
   struct iot_name_set *set = luaL_checkudata(L, 1, NAME_SET_CLASS);
   const uint32_t line = check_line(L, 3);
+  struct iot_error error;
   enum iot_status status;
   uint32_t earlier;
 
   luaL_checktype(L, 2, LUA_TSTRING);
   status = iot_name_set_add(set, &earlier, liot_view(L, 2), line);
-  if (status != IOT_OK)
+  if (status == IOT_EPARAMETER)
     return luaL_error(L, "%s", iot_status_text(status));
+  if (status != IOT_OK) {
+    iot_fail(&error, status, "%s", iot_status_text(status));
+    liot_fail(L, status, &error);
+    lua_pushboolean(L, 0);
+    lua_replace(L, -4);
+    return 3;
+  }
   if (earlier)
     liot_pushintegral(L, earlier);
   else

@@ -35,19 +35,30 @@ local function work(group, worker)
     group.results[worker.index] = result
     local failure = failure_of(result, message, detail)
     if failure then keep(group, worker.index, failure) end
+    worker.index = nil
     if worker.task.waits == waits then group.scheduler.rest() end -- it is the others' turn, or an interrupt's
   end
 end
 
 local add_worker
 
+-- The item that an error is of: without memory a worker may have ended before it took one, and so the next.
+local function item_of(group, worker)
+  if worker.index or group.taken == group.results.n then return worker.index end
+  group.taken = group.taken + 1
+  return group.taken
+end
+
 -- An error ends the worker with its item; another takes its place.
 local function on_end(group, worker, task)
   group.workers = group.workers - 1
   if not task.ok then
-    keep(group, worker.index, {
-      message = task.results[3], raised = true, error = task.results[1], traceback = task.results[2],
-    })
+    local index = item_of(group, worker)
+    if index then
+      keep(group, index, {
+        message = task.results[3], raised = true, error = task.results[1], traceback = task.results[2],
+      })
+    end
     if group.taken < group.results.n then return add_worker(group) end
   end
   if group.workers == 0 and group.owner then group.scheduler.wake(group.owner) end

@@ -1,5 +1,6 @@
 ---A display of a wait's progress: one line redrawn in place on a terminal, plain lines elsewhere.
 local core = require "iot.core"
+local options = require "iot.config.options"
 local variables = require "iot.config.variables"
 
 local progress = {}
@@ -182,11 +183,6 @@ local function write(stream, text)
   end
 end
 
-local function has_write(stream)
-  local ok, method = pcall(function() return stream.write end)
-  return ok and type(method) == "function"
-end
-
 ---A display, to pass as `on_progress` of one wait at a time.
 ---
 ---On a terminal it is one line, redrawn in place and never as wide as the window: a bar, the percentage, the
@@ -204,7 +200,7 @@ end
 ---@return fun(told: iot.Progress)
 function progress.new(stream, facts, level)
   if stream == nil then stream = io.stderr end
-  if not has_write(stream) then
+  if not options.has_method(stream, "write") then
     error(("bad argument 'stream' to 'progress' (a file, or what has a method 'write', expected; got %s)"):format(
       type(stream)), (level or 1) + 1)
   end

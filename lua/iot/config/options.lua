@@ -29,6 +29,18 @@ function options.check_argument(callee, name, value, wanted, level)
   end
 end
 
+local function index(value, name) return value[name] end
+
+---Whether a value has a method of this name; of any value. Raises where memory is short, for then nobody knows.
+---@param value any
+---@param name string
+---@return boolean
+function options.has_method(value, name)
+  local ok, method = pcall(index, value, name)
+  if not ok and method == "not enough memory" then error(method, 0) end
+  return ok and type(method) == "function"
+end
+
 ---@param given table
 ---@return table  another with the same fields
 function options.copy(given)

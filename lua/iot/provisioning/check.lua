@@ -44,6 +44,7 @@ local function check_lines(source, checker, report)
     local before = report.count
     report.line = number
     checker:check(text, cut)
+    if checker.failure then return nil end
     if report.count > before then failed = failed + 1 end
     text, cut = source.next()
   end
@@ -61,6 +62,7 @@ local function check_input(lines, report, parsed)
   source:close()
   checker:close()
   if count then return count, failed end
+  if checker.failure then return fail(checker.failure, checker.failure.message) end
   return fail({ code = "InvalidParameter" }, "the input cannot be read: " .. excerpt.line(failed, 300))
 end
 

@@ -1,6 +1,7 @@
 ---Where the lines of an input come from: a file, its name, a text, or whoever gives one after the other.
 local excerpt = require "iot.excerpt"
 local lines = require "iot.lines"
+local options = require "iot.config.options"
 
 local input = {}
 
@@ -77,17 +78,13 @@ local function open(self, name)
   end
 end
 
-local function has_read(given)
-  local ok, read = pcall(function() return given.read end)
-  return ok and type(read) == "function"
-end
-
 ---Whether lines can come of a value.
 ---@param given any
 ---@return boolean
 function input.is_source(given)
   if type(given) == "string" or type(given) == "function" then return true end
-  return (type(given) == "table" or type(given) == "userdata") and has_read(given) and io.type(given) ~= "closed file"
+  if type(given) ~= "table" and type(given) ~= "userdata" then return false end
+  return options.has_method(given, "read") and io.type(given) ~= "closed file"
 end
 
 ---The lines of what `input.is_source`. A failure to read ends them and is noted; an error that a function of

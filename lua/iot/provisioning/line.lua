@@ -13,6 +13,7 @@ local max_number = 2 ^ 32 - 1 -- of a line that the set of names can note
 ---@field template iot.provisioning.Template
 ---@field weights table<string, integer>  of each declared parameter: 1 when it is required
 ---@field seen userdata?  the names of things, with their lines; where the template tells them
+---@field failure table?  facts and message, of why the names could not be told apart
 local Checker = {}
 Checker.__index = Checker
 
@@ -64,8 +65,11 @@ local function check_thing(self, name)
   local report = self.report
   local fault = thing_name.fault(name)
   if fault then return report:add("InvalidThingName", nil, fault, name) end
-  local earlier = self.seen:add(name, math.min(report.line, max_number))
-  if earlier == report.line then
+  local earlier, message, facts = self.seen:add(name, math.min(report.line, max_number))
+  if earlier == false then
+    facts.message = message
+    self.failure = facts
+  elseif earlier == report.line then
     report:add("DuplicateThingName", nil, "two things have the name %s", name)
   elseif earlier then
     report:add("DuplicateThingName", nil, "the thing name %s is that of line %d already", name, earlier)

@@ -71,10 +71,10 @@ end
 -- Ends of tasks come late where someone else's code had the coroutine; then nothing is left to wake.
 local function wake(self, task)
   if task.is_ready or task.ok ~= nil then return end
+  self.ready[self.last + 1] = task -- there may be no memory for it
+  self.last = self.last + 1
   if task.timer then self.timers:remove(task.timer) end
   task.is_ready, task.timer = true, nil
-  self.last = self.last + 1
-  self.ready[self.last] = task
 end
 
 -- Wait until someone wakes the task that runs, or until the deadline, of core.monotonic().
@@ -91,7 +91,7 @@ end
 ---@return iot.scheduler.Task
 function Scheduler:spawn(within, notify, fn, ...)
   local task = {
-    scheduler = self, within = within, waits = 0, notify = notify,
+    scheduler = self, within = within, waits = 0, notify = notify, is_ready = false,
     arguments = { n = select("#", ...), ... },
   }
   task.thread = coroutine.create(fn)
@@ -100,8 +100,25 @@ function Scheduler:spawn(within, notify, fn, ...)
   return task
 end
 
+-- The next in line is woken first: should there be no memory for it, the turn is still this one's to pass on.
+local function leave(self, owner, line)
+  if line[2] then wake(self, line[2]) else self.sections[owner] = nil end
+  table.remove(line, 1)
+end
+
+-- An error without memory may have ended it in a section, or in the line for one.
+local function abandon(self, task)
+  for owner, line in pairs(self.sections) do
+    for i = #line, 2, -1 do
+      if line[i] == task then table.remove(line, i) end
+    end
+    if line[1] == task then leave(self, owner, line) end
+  end
+end
+
 -- A variable with a `__close` is closed with its coroutine, however that ended.
 local function forget(self, task)
+  abandon(self, task)
   tasks[task.thread], self.alive[task] = nil, nil
   if close_coroutine then close_coroutine(task.thread) end
 end
@@ -301,6 +318,7 @@ local function enter(self, task, owner, deadline)
     self.sections[owner] = { task }
     return true
   end
+  if line[1] == task then return true end -- it had an error in it, which someone caught
   local ancestor = task
   while ancestor do
     if ancestor == line[1] then error("attempt to wait for what waits for this", 0) end
@@ -315,12 +333,6 @@ local function enter(self, task, owner, deadline)
   return false
 end
 
-local function leave(self, owner)
-  local line = self.sections[owner]
-  table.remove(line, 1)
-  if line[1] then wake(self, line[1]) else self.sections[owner] = nil end
-end
-
 -- The section is a task of its own: an error ends only that, and the next in line has its turn. A pcall
 -- would do it too, but Lua 5.1 cannot yield across one.
 function concurrent.serialize(owner, deadline, fn, ...)
@@ -331,7 +343,7 @@ function concurrent.serialize(owner, deadline, fn, ...)
   end
   local inner = self:spawn(task, function() wake(self, task) end, fn, ...)
   pause(task)
-  leave(self, owner)
+  leave(self, owner, self.sections[owner])
   if not inner.ok then error(inner.results[1], 0) end
   return unpack(inner.results, 1, inner.results.n)
 end

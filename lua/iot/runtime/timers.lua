@@ -49,9 +49,9 @@ end
 ---@param what any
 ---@return iot.Timer
 function Timers:add(time, what)
-  local timer = { time = time, what = what }
+  local timer = { time = time, what = what, at = 0 }
+  put(self, self.count + 1, timer) -- there may be no memory for it
   self.count = self.count + 1
-  put(self, self.count, timer)
   rise(self, timer)
   return timer
 end
