@@ -32,6 +32,7 @@ build = {
         "csrc/iot_clock.c",
         "csrc/iot_crypto.c",
         "csrc/iot_file.c",
+        "csrc/iot_heap.c",
         "csrc/iot_http.c",
         "csrc/iot_http_client.c",
         "csrc/iot_http_exchange.c",

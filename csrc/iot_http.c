@@ -10,14 +10,18 @@
 
 #include "iot_clock.h"
 #include "iot_crypto.h"
+#include "iot_heap.h"
 #include "iot_http_multi.h"
 #include "iot_trust.h"
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 
+/* Its buffers have held session tokens, its copies of a proxy's URL the password. Where the process has initialised
+   it before, its memory stays as it is. */
 static void initialize_libcurl(void)
 {
-  curl_global_init(CURL_GLOBAL_DEFAULT);
+  curl_global_init_mem(CURL_GLOBAL_DEFAULT, iot_heap_malloc, iot_heap_free, iot_heap_realloc,
+      iot_heap_strdup, iot_heap_calloc);
 }
 
 void iot_http_initialize(void)

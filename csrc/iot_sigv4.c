@@ -40,6 +40,16 @@ void iot_sigv4_init(struct iot_sigv4 *signer)
     iot_buffer_init(&signer->text[i], TEXT_MAX);
 }
 
+void iot_sigv4_forget_results(struct iot_sigv4 *signer)
+{
+  size_t i;
+
+  for (i = 0; i < IOT_SIGV4_TEXT_COUNT; i++) {
+    iot_wipe(signer->text[i].p, signer->text[i].n);
+    iot_buffer_clear(&signer->text[i]);
+  }
+}
+
 void iot_sigv4_free(struct iot_sigv4 *signer)
 {
   size_t i;

@@ -66,7 +66,7 @@ enum iot_sigv4_text {
  * the inert state; iot_sigv4_init makes it usable, iot_sigv4_free wipes and releases it.
  */
 struct iot_sigv4 {
-  /* Results, valid after IOT_OK until the next call. */
+  /* Results, valid after IOT_OK until the next call, or until they are forgotten. */
   struct iot_buffer text[IOT_SIGV4_TEXT_COUNT];
   char amz_date[IOT_AMZ_DATE_SIZE];
   char payload_hash[IOT_HEX_SIZE]; /* of x-amz-content-sha256, when that is added */
@@ -80,6 +80,9 @@ struct iot_sigv4 {
 };
 
 void iot_sigv4_init(struct iot_sigv4 *signer);
+
+/* Wipes the results, which hold the session token. The key stays. */
+void iot_sigv4_forget_results(struct iot_sigv4 *signer);
 
 /* Wipes the key and all results. Safe to call twice. */
 void iot_sigv4_free(struct iot_sigv4 *signer);

@@ -232,6 +232,7 @@ static int run(lua_State *L, bool presign)
     status = sign_call(signer, &call, &error);
   if (status == IOT_OK)
     push_result(L, signer, &call);
+  iot_sigv4_forget_results(&signer->sigv4);
   signer->busy = false;
   return status == IOT_OK ? 1 : liot_fail(L, status, &error);
 }

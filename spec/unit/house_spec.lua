@@ -92,7 +92,7 @@ end
 -- Each file may include its own layer and those below.
 local layers = {
   buffer = 1, status = 1, sigpipe = 1,
-  crypto = 2, clock = 2, uri = 2, trust = 2, terminal = 2, file = 3, interrupt = 3, process = 4,
+  crypto = 2, clock = 2, uri = 2, trust = 2, terminal = 2, file = 3, heap = 3, interrupt = 3, process = 4,
   sigv4 = 3, name_set = 3,
   request = 4, reply = 4, http_options = 4,
   operations = 5, http_exchange = 5, http = 6, http_multi = 6, attempt = 6,
