@@ -47,6 +47,8 @@ enum iot_status iot_target_set(struct iot_target *target, struct iot_view endpoi
     return iot_fail(error, IOT_EENDPOINT, "an endpoint has no query (?)");
   if (!iot_uri_is_path(url.path))
     return iot_fail(error, IOT_EENDPOINT, "the path of the URL is not percent-encoded");
+  if (iot_uri_has_dot_segment(url.path))
+    return iot_fail(error, IOT_EENDPOINT, "the path of the URL has a segment of dots");
   set_url(target, url);
   iot_buffer_append(&target->region, region);
   for (i = 0; i < sizeof texts / sizeof *texts; i++)

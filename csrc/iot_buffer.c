@@ -71,6 +71,16 @@ bool iot_view_breaks_line(struct iot_view v)
   return v.n && (memchr(v.p, '\n', v.n) || memchr(v.p, '\r', v.n) || memchr(v.p, '\0', v.n));
 }
 
+bool iot_view_has_control(struct iot_view v)
+{
+  size_t i;
+
+  for (i = 0; i < v.n; i++)
+    if ((unsigned char)v.p[i] < ' ' || v.p[i] == 0x7f)
+      return true;
+  return false;
+}
+
 bool iot_view_is_header_value(struct iot_view v)
 {
   size_t i;
@@ -215,6 +225,12 @@ void iot_buffer_clear(struct iot_buffer *b)
 {
   b->n = 0;
   b->status = IOT_OK;
+}
+
+void iot_buffer_forget(struct iot_buffer *b)
+{
+  iot_wipe(b->p, b->n);
+  iot_buffer_clear(b);
 }
 
 /* Not realloc: it would free the old bytes unwiped. */

@@ -45,6 +45,9 @@ struct iot_view iot_view_cut(struct iot_view *rest, char c);
 /* Whether v holds a carriage return, a line feed or a NUL: bytes that would end a header line. */
 bool iot_view_breaks_line(struct iot_view v);
 
+/* Whether v holds any control character of ASCII, tabs and line ends included. */
+bool iot_view_has_control(struct iot_view v);
+
 /* Whether v holds no NUL, and line ends only where the next line is folded: starts with a space or a
    tab. */
 bool iot_view_is_header_value(struct iot_view v);
@@ -89,6 +92,9 @@ void iot_buffer_free(struct iot_buffer *b);
 
 /* Forget contents and failure, keep the storage. The bytes are not wiped. */
 void iot_buffer_clear(struct iot_buffer *b);
+
+/* The same, and wipe the bytes. */
+void iot_buffer_forget(struct iot_buffer *b);
 
 /* v must not point into b. */
 void iot_buffer_append(struct iot_buffer *b, struct iot_view v);

@@ -6,9 +6,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "iot_clock.h"
+
+enum iot_status iot_file_check(
+    const char *path, bool or_directory, enum iot_status refusal, struct iot_error *error)
+{
+  const char *reason = NULL;
+  struct stat info;
+
+  if (access(path, R_OK) != 0 || stat(path, &info) != 0)
+    reason = strerror(errno);
+  else if (S_ISDIR(info.st_mode))
+    reason = or_directory ? NULL : strerror(EISDIR);
+  else if (!S_ISREG(info.st_mode))
+    reason = "it is no plain file";
+  else if (info.st_size > IOT_FILE_MAX_PEM)
+    reason = "it is too large to be one";
+  return reason ? iot_fail(error, refusal, "%s: %s", path, reason) : IOT_OK;
+}
 
 /* Read to the end. 0, or the reason as in errno. */
 static int read_all(struct iot_buffer *out, int fd)
@@ -16,20 +34,21 @@ static int read_all(struct iot_buffer *out, int fd)
   const double deadline = iot_clock_monotonic() + IOT_FILE_PATIENCE;
   struct pollfd polled = { .fd = fd, .events = POLLIN };
   char room[4096];
+  int reason = 0;
   ssize_t n;
 
-  while ((n = read(fd, room, sizeof room)) != 0 && out->status == IOT_OK) {
+  while (!reason && (n = read(fd, room, sizeof room)) != 0 && out->status == IOT_OK) {
     if (n > 0)
       iot_buffer_append(out, (struct iot_view){ room, (size_t)n });
     else if (errno != EAGAIN && errno != EINTR)
-      return errno;
+      reason = errno;
     else if (iot_clock_monotonic() >= deadline)
-      return ETIMEDOUT;
+      reason = ETIMEDOUT;
     else
       poll(&polled, 1, 100);
   }
   iot_wipe(room, sizeof room);
-  return 0;
+  return reason;
 }
 
 enum iot_status iot_file_read(

@@ -6,7 +6,20 @@
 
 #include "iot_buffer.h"
 
-enum { IOT_FILE_PATIENCE = 5 /* seconds for what is no plain file, such as a pipe */ };
+enum {
+  IOT_FILE_PATIENCE = 5,     /* seconds for what is no plain file, such as a pipe */
+  IOT_FILE_MAX_PEM = 1 << 24 /* bytes; the CAs of all the world have a fiftieth of that */
+};
+
+/*
+ * Whether OpenSSL may be given a file to read, which it does to its end, without a limit of time or size: a plain one
+ * that is readable and not huge. Links are followed.
+ *   path          NUL-terminated
+ *   or_directory  a directory will do
+ *   refusal       what is returned if not, with the path and the reason in `error`
+ */
+IOT_NODISCARD enum iot_status iot_file_check(
+    const char *path, bool or_directory, enum iot_status refusal, struct iot_error *error);
 
 /*
  * Append the whole of a file.

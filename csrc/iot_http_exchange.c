@@ -31,20 +31,14 @@ void iot_http_exchange_free_buffers(struct iot_http_exchange *exchange)
   iot_reply_free(&exchange->own_reply);
 }
 
-static void forget(struct iot_buffer *bytes)
-{
-  iot_wipe(bytes->p, bytes->n);
-  iot_buffer_clear(bytes);
-}
-
 void iot_http_exchange_forget(struct iot_http_exchange *exchange)
 {
-  forget(&exchange->url);
-  forget(&exchange->header_text);
-  forget(&exchange->body);
-  forget(&exchange->secret);
-  forget(&exchange->own_reply.head);
-  forget(&exchange->own_reply.body);
+  iot_buffer_forget(&exchange->url);
+  iot_buffer_forget(&exchange->header_text);
+  iot_buffer_forget(&exchange->body);
+  iot_buffer_forget(&exchange->secret);
+  iot_buffer_forget(&exchange->own_reply.head);
+  iot_buffer_forget(&exchange->own_reply.body);
   iot_reply_clear(&exchange->own_reply);
 }
 

@@ -1,10 +1,9 @@
 #include "iot_http_options.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "iot_file.h"
 #include "iot_uri.h"
 
 static enum iot_status copy_text(
@@ -37,8 +36,12 @@ enum iot_status iot_http_settings_copy(struct iot_http_settings *settings,
     status = copy_text(&settings->client_key, options->client_key, IOT_ECONFIGURATION, error);
   if (status == IOT_OK && options->proxy.n && !iot_url_is_proxy(options->proxy))
     status = iot_fail(error, IOT_ECONFIGURATION, "it is no URL of a proxy");
-  if (status == IOT_OK && settings->ca_bundle && access(settings->ca_bundle, R_OK) != 0)
-    status = iot_fail(error, IOT_ECABUNDLE, "%s: %s", settings->ca_bundle, strerror(errno));
+  if (status == IOT_OK && settings->ca_bundle)
+    status = iot_file_check(settings->ca_bundle, true, IOT_ECABUNDLE, error);
+  if (status == IOT_OK && settings->client_certificate)
+    status = iot_file_check(settings->client_certificate, false, IOT_ECONFIGURATION, error);
+  if (status == IOT_OK && settings->client_key)
+    status = iot_file_check(settings->client_key, false, IOT_ECONFIGURATION, error);
   return status;
 }
 

@@ -156,11 +156,28 @@ static size_t secret_size(struct iot_view text, struct iot_view secret)
   return n;
 }
 
+/* Whether a character of n bytes can harm a line: controls of ASCII and of ISO 8859 (U+0080 to U+009F), and what is
+   not seen but moves or hides what is: U+061C, U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF. */
+static bool is_hidden(const unsigned char *c, size_t n)
+{
+  const unsigned last = c[n - 1];
+
+  switch (n) {
+  case 1: return last < 0x20 || last == 0x7f;
+  case 2: return (c[0] == 0xc2 && last < 0xa0) || (c[0] == 0xd8 && last == 0x9c);
+  case 3:
+    if (c[0] == 0xe2 && c[1] == 0x80)
+      return (last >= 0x8b && last <= 0x8f) || (last >= 0xa8 && last <= 0xae);
+    return (c[0] == 0xe2 && c[1] == 0x81 && last >= 0xa0 && last <= 0xaf) ||
+           (c[0] == 0xef && c[1] == 0xbb && last == 0xbf);
+  default: return false;
+  }
+}
+
 /* What is shown for the start of `text`, of which *taken bytes are then done. */
 static struct iot_view show_start(struct iot_view text, struct iot_view secret, size_t *taken)
 {
   const size_t n = iot_view_utf8_character(text);
-  const unsigned char c = (unsigned char)text.p[0];
 
   *taken = secret_size(text, secret);
   if (*taken)
@@ -168,7 +185,7 @@ static struct iot_view show_start(struct iot_view text, struct iot_view secret, 
   *taken = n ? n : 1;
   if (n == 0)
     return IOT_LITERAL("\xef\xbf\xbd"); /* U+FFFD */
-  if (c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)text.p[1] < 0xa0))
+  if (is_hidden((const unsigned char *)text.p, n))
     return IOT_LITERAL(" ");
   return (struct iot_view){ text.p, n };
 }

@@ -44,10 +44,8 @@ void iot_sigv4_forget_results(struct iot_sigv4 *signer)
 {
   size_t i;
 
-  for (i = 0; i < IOT_SIGV4_TEXT_COUNT; i++) {
-    iot_wipe(signer->text[i].p, signer->text[i].n);
-    iot_buffer_clear(&signer->text[i]);
-  }
+  for (i = 0; i < IOT_SIGV4_TEXT_COUNT; i++)
+    iot_buffer_forget(&signer->text[i]);
 }
 
 void iot_sigv4_free(struct iot_sigv4 *signer)
@@ -90,13 +88,8 @@ static bool is_never_signed(struct iot_view name)
 /* A part of the credential scope: one path segment. */
 static bool is_scope_part(struct iot_view text)
 {
-  size_t i;
-
-  for (i = 0; i < text.n; i++)
-    if ((unsigned char)text.p[i] <= ' ' || text.p[i] == 0x7f || text.p[i] == '/' ||
-        text.p[i] == ',')
-      return false;
-  return text.n > 0;
+  return text.n && !iot_view_has_control(text) && !memchr(text.p, ' ', text.n) &&
+         !memchr(text.p, '/', text.n) && !memchr(text.p, ',', text.n);
 }
 
 static enum iot_status check_credentials(
@@ -113,10 +106,10 @@ static enum iot_status check_credentials(
     return iot_fail(error, IOT_ECREDENTIALS, "the %s is longer than %d bytes",
         credentials->session_token.n > IOT_SIGV4_MAX_TOKEN ? "session token" : "access key id",
         (int)IOT_SIGV4_MAX_TOKEN);
-  if (iot_view_breaks_line(credentials->access_key_id))
-    return iot_fail(error, IOT_ECREDENTIALS, "the access key id holds a line break or a NUL");
-  if (iot_view_breaks_line(credentials->session_token))
-    return iot_fail(error, IOT_ECREDENTIALS, "the session token holds a line break or a NUL");
+  if (!is_scope_part(credentials->access_key_id))
+    return iot_fail(error, IOT_ECREDENTIALS, "the access key id holds an invalid character");
+  if (iot_view_has_control(credentials->session_token))
+    return iot_fail(error, IOT_ECREDENTIALS, "the session token holds a control character");
   return IOT_OK;
 }
 
@@ -293,7 +286,7 @@ static void append_signed_headers(struct iot_buffer *out, const struct signing *
 static void build_presigned_query(const struct signing *s)
 {
   struct iot_buffer *out = &s->signer->text[IOT_SIGV4_QUERY];
-  char expires[16];
+  char middle[96];
 
   iot_buffer_append(out, s->request->query);
   append_text(out, s->request->query.n ? "&" : "");
@@ -301,12 +294,10 @@ static void build_presigned_query(const struct signing *s)
   iot_uri_encode(out, s->options->credentials.access_key_id);
   append_text(out, "%2F");
   iot_uri_encode(out, text_of(s, IOT_SIGV4_SCOPE));
-  append_text(out, "&X-Amz-Date=");
-  append_text(out, s->signer->amz_date);
-  snprintf(expires, sizeof expires, "%d", s->options->expires_in);
-  append_text(out, "&X-Amz-Expires=");
-  append_text(out, expires);
-  append_text(out, "&X-Amz-SignedHeaders=");
+  snprintf(middle, sizeof middle,
+      "&X-Amz-Date=%s&X-Amz-Expires=%d&X-Amz-SignedHeaders=", s->signer->amz_date,
+      s->options->expires_in);
+  append_text(out, middle);
   iot_uri_encode(out, text_of(s, IOT_SIGV4_SIGNED_HEADERS));
   if (signs_token(s->options)) {
     append_text(out, "&X-Amz-Security-Token=");

@@ -91,6 +91,29 @@ bool iot_uri_is_path(struct iot_view path)
   return true;
 }
 
+static bool is_dot_segment(struct iot_view segment)
+{
+  size_t dots = 0;
+
+  while (segment.n) {
+    const bool escape = escaped_byte(segment) == '.';
+
+    if (!escape && segment.p[0] != '.')
+      return false;
+    segment = skip(segment, escape ? 3 : 1);
+    dots++;
+  }
+  return dots == 1 || dots == 2;
+}
+
+bool iot_uri_has_dot_segment(struct iot_view path)
+{
+  while (path.n)
+    if (is_dot_segment(iot_view_cut(&path, '/')))
+      return true;
+  return false;
+}
+
 /* Take the last "/segment" off what was written from `start` on. */
 static void drop_segment(struct iot_buffer *out, size_t start)
 {

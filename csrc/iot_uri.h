@@ -15,6 +15,9 @@ void iot_uri_encode(struct iot_buffer *out, struct iot_view text);
 /* Whether a path holds only what may stand in a request line (RFC 3986 section 3.3). */
 bool iot_uri_is_path(struct iot_view path);
 
+/* Whether a segment of the path is "." or "..", its dots escaped or not: others may take it for another path. */
+bool iot_uri_has_dot_segment(struct iot_view path);
+
 /*
  * Append the canonical form of a path (reference 3.1); an empty path is "/".
  *   normalize      drop empty and "." segments, let ".." drop the one before it, never above the root;

@@ -211,6 +211,22 @@ static int read_file(lua_State *L)
   return 3;
 }
 
+/* core.check_file(path) -> true, for a plain file that can be read and is not huge | nil, reason */
+static int check_file(lua_State *L)
+{
+  struct iot_error error;
+
+  luaL_checktype(L, 1, LUA_TSTRING);
+  luaL_argcheck(L, strlen(lua_tostring(L, 1)) == liot_rawlen(L, 1), 1, "it holds a NUL");
+  if (iot_file_check(lua_tostring(L, 1), false, IOT_ECONFIGURATION, &error) == IOT_OK) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, error.message);
+  return 2;
+}
+
 /* core.percent_encode(text) -> with all but A-Z a-z 0-9 - . _ ~ as %XX */
 static int percent_encode(lua_State *L)
 {
@@ -282,6 +298,7 @@ void liot_open_system(lua_State *L)
     { "es256_public", es256_public },
     { "es256_sign", es256_sign },
     { "read_file", read_file },
+    { "check_file", check_file },
     { "replace_file", replace_file },
     { "percent_encode", percent_encode },
     { "is_utf8", is_utf8 },

@@ -1,4 +1,6 @@
 ---Failures: every code of the library's own, and the detail that comes with a message.
+local excerpt = require "iot.excerpt"
+
 local errors = {}
 
 ---@class iot.Code
@@ -109,7 +111,7 @@ end
 ---@return iot.Error detail
 function errors.fail(facts, message)
   classify(facts)
-  facts.message = compose(facts, (message:gsub("%c", " ")))
+  facts.message = compose(facts, excerpt.printable(message))
   return nil, facts.message, setmetatable(facts, detail_metatable)
 end
 

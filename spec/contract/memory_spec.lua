@@ -170,7 +170,8 @@ describe("what C owned holds no secret", function()
       RESETTING = raw.resetting_in_body, PROXY = raw.refusing_proxy, CONTAINER = sim.container_uri,
     }
     local lines = { "local MASKED = " .. constructor(needles_of(sim, now), memory.literal),
-      "local IN_ALL = " .. constructor(IN_ALL, quoted), "local DEVICE = " .. constructor(sim.device, quoted), "local NOW = " .. now }
+      "local IN_ALL = " .. constructor(IN_ALL, quoted),
+      "local DEVICE = " .. constructor(sim.device, quoted), "local NOW = " .. now }
     for name, value in pairs(constants) do lines[#lines + 1] = ("local %s = %q"):format(name, value) end
     output = child.output(table.concat(lines, "\n") .. "\n" .. PROGRAM, { LD_PRELOAD = library })
   end)

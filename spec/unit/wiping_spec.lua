@@ -2,7 +2,7 @@
 -- the core nobody can see that, so a C program does, made of the core's parts that know neither libcurl nor Lua.
 local command = require "spec.support.command"
 
-local PARTS = { "http_exchange", "http_options", "request", "reply", "uri", "clock", "buffer", "status" }
+local PARTS = { "http_exchange", "http_options", "file", "request", "reply", "uri", "clock", "buffer", "status" }
 
 it("nothing secret stays of an exchange that is forgotten, nor of a proxy's URL", function()
   local program = os.tmpname()

@@ -7,9 +7,27 @@ local json = {}
 
 local Object, List, Text = {}, {}, {}
 
--- The control characters that JSON does not mind: ASCII's last one, and those of UTF-8 that are not ASCII's.
-local function escape(byte)
-  return ("\\u%04x"):format(byte:byte())
+-- What JSON does not mind, but a terminal may obey or hide: ASCII's last control character, those of UTF-8 that are not
+-- ASCII's, and the marks that change the direction of text or cannot be seen (as in iot.excerpt).
+local function escape(character)
+  local lead, second, third = character:byte(1, 3)
+  local code = lead
+  if third then
+    code = lead % 16 * 4096 + second % 64 * 64 + third % 64
+  elseif second then
+    code = lead % 32 * 64 + second % 64
+  end
+  return ("\\u%04x"):format(code)
+end
+
+local hidden = {
+  "\127", "\194[\128-\159]", "\216\156", "\226\128[\139-\143]", "\226\128[\168-\174]", "\226\129[\160-\175]", "\239\187\191",
+}
+
+local function escape_hidden(text)
+  if not text:find "[\127-\255]" then return text end
+  for _, form in ipairs(hidden) do text = text:gsub(form, escape) end
+  return text
 end
 
 -- Characters of UTF-8 beyond ASCII; no surrogates, nothing longer than it need be.
@@ -48,7 +66,7 @@ local unescaped = { ["\\/"] = "/" }
 
 local function encode_string(text)
   local list = core.encode_json { core.is_utf8(text) and text or valid_utf8(text) }
-  return (list:sub(2, -2):gsub("\\.", unescaped):gsub("\127", escape):gsub("\194([\128-\159])", escape))
+  return escape_hidden((list:sub(2, -2):gsub("\\.", unescaped)))
 end
 
 -- Whole numbers without a fraction; others with as many digits as tell them from their neighbours.
@@ -124,7 +142,7 @@ end
 
 local function encode_table(value)
   local class = getmetatable(value)
-  if class == Text then return (valid_utf8(value.text):gsub("\127", escape):gsub("\194([\128-\159])", escape)) end
+  if class == Text then return escape_hidden(valid_utf8(value.text)) end
   if class == Object then return encode_object(value.order, value.members) end
   if class == List then return encode_list(value.items) end
   if value[1] ~= nil then return encode_list(value) end

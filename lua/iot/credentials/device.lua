@@ -84,15 +84,14 @@ end
 
 -- The exchange -------------------------------------------------------------------------------
 
--- libcurl does not say which file it could not read.
+-- libcurl does not say which file it could not read, and waits for ever for one that is a pipe.
 local function check_readable(source)
   for _, name in ipairs { "certificate", "key" } do
-    local file, message = io.open(source[name], "rb")
-    if not file then
+    local good, message = core.check_file(source[name])
+    if not good then
       return nil, ("the file of the option device.%s cannot be read: %s"):format(name,
         exchange.quote(message))
     end
-    file:close()
   end
   return true
 end
