@@ -190,7 +190,6 @@ static enum iot_status use_given_hash(struct signing *s, struct iot_view value)
   return IOT_OK;
 }
 
-/* Most requests have no body. */
 static const char hash_of_nothing[] =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -198,7 +197,7 @@ static enum iot_status compute_hash(struct signing *s)
 {
   unsigned char digest[IOT_SHA256_SIZE];
 
-  if (s->request->body.n == 0) {
+  if (s->request->body.n == 0) { /* as of most */
     memcpy(s->signer->payload_hash, hash_of_nothing, sizeof hash_of_nothing);
   } else {
     if (iot_sha256(digest, s->request->body) != IOT_OK)
