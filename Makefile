@@ -96,8 +96,8 @@ Q := @
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all deps for-nginx demo simulator gateway screenshot test check lint format sanitize \
-        bench fresh torture \
+.PHONY: all deps for-nginx demo simulator gateway screenshot test check lint format sanitize \ \
+        bench fresh torture fuzz \
         install clean help lint-now sanitized-specs
 
 # --- Build -------------------------------------------------------------------------------------
@@ -186,6 +186,24 @@ sanitize: deps for-nginx ## The specs under AddressSanitizer, LeakSanitizer and 
 sanitized-specs:
 	$(Q)$(ENVIRONMENT) LUA='$(abspath $(OUT))/lua' \
 	  .ci/sanitized .ci/specs $(OUT)/lua $(SPEC) -- $(BUSTED_ARGS)
+
+# Of the C targets each has its source; the Lua targets are one program under many names.
+FUZZ         := $(BUILD)/fuzz
+FUZZ_C       := uri sigv4 clock reply
+FUZZ_LUA     := $(patsubst spec/fuzz/targets/%.lua,%,$(wildcard spec/fuzz/targets/*.lua))
+FUZZ_FLAGS   := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+FUZZ_CC      ?= clang
+FUZZ_SECONDS := $(if $(filter command% env%,$(origin SECONDS)),$(SECONDS),10)
+
+$(OUT)/fuzz-%: spec/fuzz/%.c spec/fuzz/fuzz.h spec/fuzz/plain.h $(OBJECTS)
+	@echo "  ld $@"
+	$(Q)$(CC) $(IOT_CFLAGS) -Icsrc $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(OBJECTS) \
+	  $(CURL_LIBS) $(CRYPTO_LIBS) $(LUA_LIBS) -lm
+
+fuzz: ## Fuzz every target for SECONDS=10, with libFuzzer; ONLY=uri for some
+	@$(MAKE) --no-print-directory deps DEPS=fuzz
+	+@$(SUBMAKE) $(FUZZ_C:%=$(FUZZ)/fuzz-%) $(FUZZ)/fuzz-lua OUT='$(FUZZ)' CC='$(FUZZ_CC)' OPTIMIZE='$(FUZZ_FLAGS)'
+	@$(ENVIRONMENT) .ci/fuzz '$(FUZZ)' '$(FUZZ_SECONDS)' $(or $(ONLY),$(FUZZ_C) $(FUZZ_LUA))
 
 # These calls of the core go to the host, which lets them fail, or counts them.
 WRAPPED := $(foreach name,malloc calloc realloc free curl_global_init curl_easy_init curl_easy_cleanup \

@@ -116,11 +116,18 @@ local function read_fields(self, see)
   end
 end
 
--- What begins otherwise may never end a line.
+-- What begins otherwise may never end a line. A piece that ends within these bytes gets the next one behind it.
 local function begins_as_http(self)
+  local wanted = "HTTP/"
   if not need(self) then return false end
-  local first = self.piece:sub(self.at, self.at + 4)
-  return first == ("HTTP/"):sub(1, #first) or malformed(self, "the reply does not begin with HTTP/")
+  local first = self.piece:sub(self.at, self.at + #wanted - 1)
+  while #first < #wanted and first == wanted:sub(1, #first) do
+    local piece, reason = self.receive()
+    if not piece then return cut_short(self, reason) end
+    self.piece, self.at = first .. piece, 1
+    first = self.piece:sub(1, #wanted)
+  end
+  return first == wanted or malformed(self, "the reply does not begin with HTTP/")
 end
 
 -- One head, of an interim reply or of the last. All values of what frames the body, joined as lists.

@@ -41,9 +41,14 @@ local function expand(name)
   return code and is_character(code) and utf8(code) or nil
 end
 
+-- What no part of a document may hold.
+local function has_control(text)
+  return text:find("[%z\1-\8\11\12\14-\31]") ~= nil
+end
+
 -- In one pass: what an expansion yields is not read again.
 local function decode(text)
-  if text:find("[%z\1-\8\11\12\14-\31]") then return nil, "a control character" end
+  if has_control(text) then return nil, "a control character" end
   local bad = false
   local decoded = text:gsub("&([^;]*)(;?)", function(name, semicolon)
     local expansion = semicolon == ";" and expand(name)
@@ -87,10 +92,12 @@ local function read_verbatim(state, opening, closing)
   local first, last = state.text:find(closing, start, true)
   if not first then return "a comment or a CDATA section without an end" end
   state.at = last + 1
+  local text = state.text:sub(start, first - 1)
+  if has_control(text) then return "a control character" end
   if opening == "<!--" then return nil end
   local element = state.open[#state.open]
   if not element then return "text outside of the root element" end
-  element.pieces[#element.pieces + 1] = state.text:sub(start, first - 1)
+  element.pieces[#element.pieces + 1] = text
 end
 
 local function close_element(state, name)
