@@ -128,6 +128,7 @@ local bad_heads = {
   { "a status line that had hardly begun", "HTT", "ConnectionLost" },
   { "some bytes", "\0\1\2\255", "MalformedResponse" },
   { "the beginning of another protocol's line", "SSH-2.0", "MalformedResponse" },
+  { "the beginning of a line that only looks like HTTP", "HTTX", "MalformedResponse" },
   { "a status line without more", lines(ok), "ConnectionLost" },
   { "a cut header", lines(ok, "A: SECRET") .. "Content-Le", "ConnectionLost" },
   { "a line feed too few", lines(ok, "Content-Length: 0") .. "\r", "ConnectionLost" },
