@@ -8,4 +8,5 @@ files["spec/**/*_spec.lua"] = { std = "+busted" }
 files["spec/simulator"] = { std = "+ngx_lua" }
 files["spec/examples/gateway"] = { std = "+ngx_lua" }
 files["spec/nginx"] = { std = "+ngx_lua" }
+files["spec/torture/soak/answers.lua"] = { std = "+ngx_lua" }
 files["*.rockspec"] = { std = "rockspec" }
