@@ -206,7 +206,7 @@ fuzz: ## Fuzz every target for SECONDS=10, with libFuzzer; ONLY=uri for some
 	@$(ENVIRONMENT) .ci/fuzz '$(FUZZ)' '$(FUZZ_SECONDS)' $(or $(ONLY),$(FUZZ_C) $(FUZZ_LUA))
 
 # These calls of the core go to the host, which lets them fail, or counts them.
-WRAPPED := $(foreach name,malloc calloc realloc free curl_global_init curl_easy_init curl_easy_cleanup \
+WRAPPED := $(foreach name,malloc calloc realloc free curl_global_init_mem curl_easy_init curl_easy_cleanup \
              curl_multi_init curl_multi_cleanup BIO_new_mem_buf BIO_free EVP_MD_CTX_new EVP_MD_CTX_free \
              PEM_read_bio_PrivateKey EVP_PKEY_free d2i_ECDSA_SIG ECDSA_SIG_free,-Wl,--wrap=$(name))
 
