@@ -217,7 +217,7 @@ $(OUT)/torture: spec/torture/host.c $(OBJECTS) Makefile
 
 torture: deps ## Every allocation fails once, under sanitizers; POINTS=n at most for each kind
 	+@$(SUBMAKE) $(SANITIZED)/torture OUT='$(SANITIZED)' OPTIMIZE='$(SANITIZERS)' LDFLAGS='$(LDFLAGS) $(SANITIZERS)'
-	@$(ENVIRONMENT) .ci/sanitized spec/torture/run $(SANITIZED)/torture $(or $(POINTS),400) $(SCENARIO)
+	@$(ENVIRONMENT) .ci/sanitized spec/torture/run $(SANITIZED)/torture $(or $(POINTS),200) $(SCENARIO)
 
 $(BUILD)/bench/yardsticks: spec/bench/yardsticks.c Makefile
 	@mkdir -p $(@D)

@@ -34,10 +34,13 @@ static enum iot_status outcome(int succeeded)
 static const EVP_MD *sha256;
 static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
 
-/* Looked up once: from OpenSSL 3 on that takes longer than to hash a request. Never freed. */
+/* Looked up once: from OpenSSL 3 on that takes longer than to hash a request. Never freed. NULL when OpenSSL had no
+   memory to begin with: it does not try again, and later calls would crash. */
 static void find_sha256(void)
 {
 #if OPENSSL_VERSION_NUMBER >= 0x30000000L
+  if (!OSSL_LIB_CTX_get0_global_default())
+    return;
   sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
   ERR_clear_error();
 #endif
@@ -45,10 +48,15 @@ static void find_sha256(void)
     sha256 = EVP_sha256();
 }
 
-static EVP_MD_CTX *new_digest(void)
+enum iot_status iot_crypto_initialize(void)
 {
   pthread_once(&sha256_once, find_sha256);
-  return EVP_MD_CTX_new();
+  return sha256 ? IOT_OK : IOT_ENOMEM;
+}
+
+static EVP_MD_CTX *new_digest(void)
+{
+  return iot_crypto_initialize() == IOT_OK ? EVP_MD_CTX_new() : NULL;
 }
 
 /* The SHA-256 of two texts, one behind the other. */
@@ -111,6 +119,8 @@ enum iot_status iot_hmac_sha256(
 
 enum iot_status iot_sha1(unsigned char out[IOT_SHA1_SIZE], struct iot_view data)
 {
+  if (iot_crypto_initialize() != IOT_OK)
+    return IOT_ENOMEM;
   return outcome(EVP_Digest(data.p, data.n, out, NULL, EVP_sha1(), NULL) == 1);
 }
 
@@ -184,10 +194,10 @@ enum iot_status iot_es256_public(unsigned char x[IOT_ES256_COORDINATE],
     unsigned char y[IOT_ES256_COORDINATE], struct iot_view pem)
 {
   unsigned char point[1 + 2 * IOT_ES256_COORDINATE];
-  EVP_PKEY *key = read_key(pem, point);
+  EVP_PKEY *key = iot_crypto_initialize() == IOT_OK ? read_key(pem, point) : NULL;
 
   if (!key)
-    return reason(IOT_ECREDENTIALS);
+    return reason(sha256 ? IOT_ECREDENTIALS : IOT_ENOMEM);
   ERR_clear_error();
   EVP_PKEY_free(key);
   memcpy(x, point + 1, IOT_ES256_COORDINATE);
@@ -213,12 +223,12 @@ enum iot_status iot_es256_sign(
 {
   unsigned char point[1 + 2 * IOT_ES256_COORDINATE], der[128];
   size_t size = sizeof der;
-  EVP_PKEY *key = read_key(pem, point);
+  EVP_PKEY *key = iot_crypto_initialize() == IOT_OK ? read_key(pem, point) : NULL;
   EVP_MD_CTX *context = key ? EVP_MD_CTX_new() : NULL;
   bool good = context && EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
               EVP_DigestSign(context, der, &size, (const unsigned char *)data.p, data.n) == 1 &&
               split_signature(signature, der, size);
-  enum iot_status status = key ? outcome(good) : reason(IOT_ECREDENTIALS);
+  enum iot_status status = key ? outcome(good) : reason(sha256 ? IOT_ECREDENTIALS : IOT_ENOMEM);
 
   EVP_MD_CTX_free(context);
   EVP_PKEY_free(key);

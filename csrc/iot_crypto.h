@@ -21,6 +21,10 @@ enum {
 /* Of all here: IOT_ECRYPTO may be for want of memory, too, since OpenSSL does not always tell; where it does it is
    IOT_ENOMEM. */
 
+/* Let OpenSSL begin, once in a process. Returns IOT_OK; or, from then on, IOT_ENOMEM when it had no memory for that: it
+   may then not be used, by libcurl neither. All below see to it by themselves. */
+IOT_NODISCARD enum iot_status iot_crypto_initialize(void);
+
 /* SHA-256 (FIPS 180-4) of `data`. Returns IOT_OK, IOT_ENOMEM or IOT_ECRYPTO; `out` is undefined on failure. */
 IOT_NODISCARD enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view data);
 

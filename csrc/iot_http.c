@@ -189,8 +189,10 @@ enum iot_status iot_http_exchange_new(struct iot_http_exchange **exchange,
   CURLcode code = CURLE_OUT_OF_MEMORY;
 
   *exchange = NULL;
-  if (!x)
+  if (!x || iot_crypto_initialize() != IOT_OK) {
+    free(x);
     return refused(CURLE_OUT_OF_MEMORY, error);
+  }
   iot_http_initialize();
   iot_http_exchange_init(x, settings);
   x->owner = getpid();

@@ -15,8 +15,8 @@
  *   apart(source, mode, n, script) -> likewise, in a process of its own; nil and its status when that died
  *   blocks() -> the blocks that each source holds: a table; `objects` in it are those of OpenSSL and libcurl that the
  *     core holds
- *   others() -> how many allocations attempts made that none of these is asked for, the size of the largest, and how
- *     many bytes of such are allocated
+ *   others() -> how many allocations attempts made that none of these is asked for, the size of the largest, how many
+ *     bytes of such are allocated, and how many blocks libcurl freed twice
  *   descriptors() -> how many are open
  *
  * TORTURE_STACK in the environment: print where the request was that failed.
@@ -47,6 +47,7 @@ int __sanitizer_install_malloc_and_free_hooks(
     void (*see_malloc)(const volatile void *, size_t), void (*see_free)(const volatile void *));
 void __sanitizer_print_stack_trace(void);
 size_t __sanitizer_get_current_allocated_bytes(void);
+int __sanitizer_get_ownership(const volatile void *p);
 size_t __sanitizer_get_allocated_size(const volatile void *p);
 void __lsan_do_leak_check(void);
 void __lsan_disable(void);
@@ -74,6 +75,7 @@ static struct {
 
 static long blocks[SOURCES], bytes;
 static long objects;
+static long freed_twice; /* by libcurl */
 static long others;
 static size_t largest_other;
 static pthread_t main_thread;
@@ -287,9 +289,13 @@ static void *curl_block_instead(void *old, size_t size)
   return take_instead(OF_CURL, old, size);
 }
 
+/* Before 8.12 it frees the host's name of a TLS session twice when it has no memory for the rest of it. */
 static void curl_give_back(void *old)
 {
-  give_back(OF_CURL, old);
+  if (!old || __sanitizer_get_ownership(old))
+    give_back(OF_CURL, old);
+  else
+    freed_twice++;
 }
 
 static char *curl_copy(const char *text)
@@ -420,7 +426,7 @@ static lua_State *new_state(void);
 /* What became of the two calls, each as text. */
 struct outcome {
   bool failed, ok[2];
-  long seen, left;
+  long seen, left, freed_twice;
   char text[2][400];
 };
 
@@ -435,7 +441,7 @@ static void keep(struct outcome *outcome, int which, bool ok, lua_State *S)
 
 static void run_fresh(struct outcome *outcome, const char *script)
 {
-  const long before = blocks[OF_LUA];
+  const long before = blocks[OF_LUA], twice_before = freed_twice;
   lua_State *S = new_state();
 
   memset(outcome, 0, sizeof *outcome);
@@ -450,6 +456,7 @@ static void run_fresh(struct outcome *outcome, const char *script)
   lua_settop(S, 1);
   keep(outcome, 1, lua_pcall(S, 0, 1, 0) == 0, S);
   lua_close(S);
+  outcome->freed_twice = freed_twice - twice_before;
   outcome->left = blocks[OF_LUA] - before;
 }
 
@@ -495,8 +502,10 @@ static int apart(lua_State *L)
   n = read(ends[0], &outcome, sizeof outcome);
   close(ends[0]);
   waitpid(child, &status, 0);
-  if (n == (ssize_t)sizeof outcome && status == 0)
+  if (n == (ssize_t)sizeof outcome && status == 0) {
+    freed_twice += outcome.freed_twice;
     return push_outcome(L, &outcome);
+  }
   lua_pushnil(L);
   lua_pushnumber(L, status);
   return 2;
@@ -526,7 +535,8 @@ static int push_others(lua_State *L)
   lua_pushnumber(L, (lua_Number)others);
   lua_pushnumber(L, (lua_Number)largest_other);
   lua_pushnumber(L, (lua_Number)left);
-  return 3;
+  lua_pushnumber(L, (lua_Number)freed_twice);
+  return 4;
 }
 
 static int descriptors(lua_State *L)

@@ -470,9 +470,9 @@ scenario("multi", {
 scenario("download", {
   open = function(place) return { place = place } end,
   run = with_multi(function(multi, it)
-    local download, slot, facts = multi:download(request(it.place, "/document/1"))
+    local download, slot, facts = multi:download(request(it.place, "/document/1?v=1"))
     if not download then return nil, slot, facts end
-    local left = multi:download(request(it.place, "/document/2"))
+    local left = multi:download(request(it.place, "/document/2?v=1"))
     if left then left:close() end
     local pieces, status = {}, nil
     local deadline = core.monotonic() + 5
@@ -485,7 +485,8 @@ scenario("download", {
     local reply, message
     reply, message, facts = download:finish()
     if not reply then return nil, message, facts end
-    return { table.concat(pieces), status, reply.status, reply.headers["content-encoding"] }
+    if reply.status ~= 200 then return nil, "refused", { code = "Refused" } end
+    return { table.concat(pieces), status, reply.headers["content-encoding"] }
   end),
 })
 
