@@ -339,11 +339,25 @@ static bool read_scheme(struct iot_view *text, const char *scheme)
   return true;
 }
 
+/* libcurl decodes it, and would do without a proxy whose user it finds no text. */
+static bool decodes_to_text(struct iot_view user_info)
+{
+  while (user_info.n) {
+    const int byte = escaped_byte(user_info);
+    const int c = byte < 0 ? (unsigned char)user_info.p[0] : byte;
+
+    if (c < 0x20 || c == 0x7f)
+      return false;
+    user_info = skip(user_info, byte < 0 ? 1 : 3);
+  }
+  return true;
+}
+
 bool iot_url_is_proxy(struct iot_view text)
 {
   static const char *const schemes[] = { "http://", "https://", "socks4://", "socks4a://",
     "socks5://", "socks5h://" };
-  struct iot_view authority;
+  struct iot_view authority, user_info;
   struct iot_error error;
   struct iot_url url;
   size_t i;
@@ -351,9 +365,18 @@ bool iot_url_is_proxy(struct iot_view text)
   for (i = 0; i < sizeof schemes / sizeof *schemes; i++)
     if (read_scheme(&text, schemes[i]))
       break;
-  authority = iot_view_cut(&text, '/');
-  while (authority.n && memchr(authority.p, '@', authority.n))
-    iot_view_cut(&authority, '@');
+  authority = text;
+  for (i = 0; i < text.n && !memchr("/?#", text.p[i], 3); i++)
+    ;
+  authority.n = i;
+  /* A user or a password with one of these as it is: what is behind it would not be the host. */
+  if (i < text.n && memchr(text.p + i, '@', text.n - i))
+    return false;
+  while (authority.n && memchr(authority.p, '@', authority.n)) {
+    user_info = iot_view_cut(&authority, '@');
+    if (!decodes_to_text(user_info))
+      return false;
+  }
   return parse_authority(&url, authority, &error) == IOT_OK;
 }
 

@@ -43,7 +43,7 @@ static struct signer *push_inert_signer(lua_State *L)
 }
 
 /* The state's, with its buffers and key; but any allocation of Lua may run a finaliser that signs, which gets one of
-   its own. So does every call after one that Lua had no memory for. */
+   its own. So does every call after one that an error of Lua's ended, be it of a finaliser or for want of memory. */
 static struct signer *take_signer(lua_State *L, struct signer *shared)
 {
   struct signer *signer = shared->busy ? push_inert_signer(L) : shared;

@@ -116,6 +116,7 @@ local function try(attempt, state, call)
   if call.deadline <= started then
     return fail(operation, "no time was left for the request", { code = "Timeout" }, attempt.number - 1)
   end
+  if call.observe then call.observe(record) end
   call.clock_offset = state.clock_skew.offset
   local signed = signed_attempt(state, call, attempt, record, call.deadline - started)
   -- With a result comes the status of HTTP, with a failure its message and facts.
@@ -139,10 +140,11 @@ end
 ---@param params table
 ---@param timeout number?  seconds; else the client's
 ---@param waiter boolean?  it is a poll of a wait
+---@param observe fun(record: iot.Credentials)?  sees what each attempt is signed with
 ---@return table? result
 ---@return string? message
 ---@return iot.Error? detail
-function calls.run(state, operation, params, timeout, waiter)
+function calls.run(state, operation, params, timeout, waiter, observe)
   local valid, message, facts = state.native:validate(operation, params)
   if not valid then return fail(operation, message, facts, 0) end
   local id
@@ -150,7 +152,7 @@ function calls.run(state, operation, params, timeout, waiter)
   if not id then return fail(operation, message, facts, 0) end
   local call = {
     operation = operation, params = options.copy(params), -- the caller may change them meanwhile
-    waiter = waiter, invocation_id = id, trace_id = trace_id(),
+    waiter = waiter, observe = observe, invocation_id = id, trace_id = trace_id(),
     deadline = state.runtime.monotonic() + (timeout or state.settings.timeout),
   }
   local result, detail

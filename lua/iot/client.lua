@@ -175,9 +175,9 @@ local function check_retry(given, level)
   return copy
 end
 
-local function open_cache(checked, found)
+local function open_cache(checked, found, runtime)
   if not checked.cache then return nil end
-  local cache, message = require("iot.cache").new(checked.cache, checked, found)
+  local cache, message = require("iot.cache").new(checked.cache, found, runtime)
   if cache then return cache end
   return errors.fail({ code = "InvalidConfiguration" }, "the option cache cannot be used: " .. message)
 end
@@ -238,7 +238,7 @@ function client.new(given, level)
     return errors.fail({ code = "InvalidCredentials" }, "the credentials cannot be used: " .. message)
   end
   local cache
-  cache, message, detail = open_cache(checked, found)
+  cache, message, detail = open_cache(checked, found, runtime)
   if detail then return nil, message, detail end
   local native
   native, message, detail = open_native(found)

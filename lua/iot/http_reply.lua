@@ -332,6 +332,11 @@ function Reply:read_body()
   return body
 end
 
+---Its connection is not to be used again, whatever the server says.
+function Reply:forbid_reuse()
+  self.keeps = false
+end
+
 ---Whether the connection may carry another request: the body was read to its end, which did not need the
 ---connection's, the server keeps the connection, and nothing came behind the reply.
 ---@return boolean

@@ -52,8 +52,9 @@
 ---@field device iot.DeviceOptions?  credentials of a device certificate, instead of all other providers
 ---@field mfa_code (fun(serial: string): string?, string?)?  asks for a code, or returns nil and the reason
 ---@field on_event fun(event: iot.Event)?  sees every attempt, and what comes of the cache
----@field cache { dict: string, ttl: number?, failure_ttl: number? }?  inside nginx: the lua_shared_dict in which
----descriptions of tasks are kept, seconds for how long (1), and failures (the same, at most 1)
+---@field cache { dict: string, ttl: number?, failure_ttl: number?, scope: string? }?  inside nginx: the lua_shared_dict
+---in which descriptions of tasks are kept, seconds for how long (1), and failures (the same, at most 1); scope: whose
+---descriptions these are, else as the credentials tell
 ---@field credentials iot.Credentials|(fun(): iot.Credentials?, string?)|nil  else from AWS_ACCESS_KEY_ID, ...
 ---@field endpoint string?  URL; else AWS_ENDPOINT_URL_IOT, AWS_ENDPOINT_URL, else the region's
 ---@field use_fips_endpoint boolean?  else AWS_USE_FIPS_ENDPOINT
@@ -79,7 +80,8 @@
 ---One attempt, or a look into the cache; never a secret.
 ---@class iot.Event
 ---@field operation string
----@field cache "hit"|"miss"|nil  of a look, which is told of as attempt 0; a miss before its attempts
+---@field cache "hit"|"miss"|"full"|nil  of a look, which is told of as attempt 0: a miss before its attempts; full:
+---there was no room to keep the answer
 ---@field age number?  of a hit: seconds since the service's answer
 ---@field attempt integer  from 1; 0: none was made
 ---@field status integer?  of HTTP

@@ -134,7 +134,8 @@ local PLACES = {
     check = same_request },
   { "sdk_ua_app_id of the profile", describing(nil, nil,
     function(text) return "[default]\nsdk_ua_app_id = " .. text .. "\n" end), check = same_request },
-  { "AWS_EXECUTION_ENV", describing(nil, function(text) return { AWS_EXECUTION_ENV = text } end), check = same_request },
+  { "AWS_EXECUTION_ENV", describing(nil, function(text) return { AWS_EXECUTION_ENV = text } end),
+    check = same_request },
   { "the trace id of Lambda", describing(nil, function(text)
     return { AWS_LAMBDA_FUNCTION_NAME = text, _X_AMZN_TRACE_ID = text }
   end), check = same_request },

@@ -1,4 +1,5 @@
 -- Proxies inside nginx: as with libcurl outside.
+local core = require "iot.core"
 local iot = require "iot"
 local nginx_rig = require "spec.support.nginx"
 local raw_server = require "spec.support.raw_server"
@@ -77,6 +78,28 @@ describe("a proxy inside nginx", function()
       if message then assert.is_nil(message:find("pass", 1, true)) end
     end)
   end
+
+  local NONE = { "http://us%0d:pw@127.0.0.1:1", "http://user:77#ss@127.0.0.1:1", "http://user:1/ss@127.0.0.1:1",
+    "http://127.0.0.1:0", "http://[a]:80" }
+  for _, url in ipairs(NONE) do
+    it("is none elsewhere, nor here: " .. url, function()
+      local _, _, detail = iot.new(options { proxy = url })
+      assert.equal("InvalidConfiguration", detail and detail.code)
+      local other = nginx_rig.start { sim = sim, env = { https_proxy = url } }
+      local code, message = other:run("content", OUTCOME, { options = options {}, id = task_id })
+      other:stop()
+      assert.equal("InvalidConfiguration", code)
+      assert.is_nil(message:find("ss", 1, true) and message:find("77", 1, true))
+    end)
+  end
+
+  it("that drips has as long as a connection may take", function()
+    local started = core.monotonic()
+    local code = nginx:run("content", OUTCOME,
+      { options = options { proxy = raw.dripping_head, connect_timeout = 0.5 }, id = task_id })
+    assert.equal("Timeout", code)
+    assert.is_true(core.monotonic() - started < 3)
+  end)
 
   for _, url in ipairs { "https://127.0.0.1:1", "socks5://127.0.0.1:1" } do
     it("is refused as " .. url:match "^%w+" .. ", which nginx cannot speak", function()

@@ -192,6 +192,21 @@ describe("inside nginx", function()
     assert.equal(7, outcome[1], outcome[7])
   end)
 
+  it("carries a request out twice at the most, however many kept connections are dead", function()
+    nginx:run("content", [[
+      local given = ...
+      local client = assert(require("iot").new(given.options))
+      local items = {}
+      for i = 1, 20 do items[i] = i end
+      require("iot").map(items, function() return client:describe_thing_registration_task { taskId = given.id } end,
+        { concurrency = 20 })]], given())
+    sim:clear()
+    sim:fault { kind = "close", times = 50, when = "after" }
+    local outcome = nginx:run("content", OUTCOME, given { retry = { max_attempts = 1 } })
+    assert.equal("ConnectionLost", outcome[3])
+    assert.is_true(#sim:journal() <= 2, #sim:journal())
+  end)
+
   -- What is built upon calls -------------------------------------------------------------------------
 
   it("waits for a task, turns pages, reads reports, plain and gzip", function()

@@ -5,7 +5,7 @@
 --   raw:stop()
 --
 -- Endpoints: `full` does not complete a connection, `silent` completes it and says nothing; over plain
--- HTTP `dripping`, `endless_head`, `endless_body`, `interim_flood`, `goaway`, `resetting_before_head`,
+-- HTTP `dripping`, `dripping_head`, `endless_head`, `endless_body`, `interim_flood`, `goaway`, `resetting_before_head`,
 -- `resetting_in_head`, `resetting_after_head`, `resetting_in_body`; over TLS `resetting`, `cutting` (see
 -- raw_server.py). `silent_tls` is `silent` for https, `refusing_proxy` a proxy that wants a password;
 -- `tunnelling_proxy` lets user with the password "pa ss" through to ports of this machine.

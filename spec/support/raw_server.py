@@ -39,6 +39,14 @@ def dripping(connection):
         time.sleep(0.05)
 
 
+def dripping_head(connection):
+    read_request(connection)
+    connection.sendall(OK + b"X-More: ")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.05)
+
+
 def endless_head(connection):
     read_request(connection)
     connection.sendall(OK)
@@ -162,7 +170,8 @@ def main():
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
     servers = [
-        ("dripping", dripping, None), ("endless_head", endless_head, None), ("endless_body", endless_body, None),
+        ("dripping", dripping, None), ("dripping_head", dripping_head, None),
+        ("endless_head", endless_head, None), ("endless_body", endless_body, None),
         ("resetting_before_head", resetting_after(b""), None), ("resetting_in_head", resetting_after(OK), None),
         ("resetting_after_head", resetting_after(OK + b"Content-Length: 20\r\n\r\n"), None),
         ("resetting_in_body", resetting_after(OK + b"Content-Length: 20\r\n\r\n{\"taskId\""), None),

@@ -17,14 +17,17 @@ local function new_store(runtime)
     return entry and entry.until_ > self.clock() and entry.text or nil
   end
   function store:set(key, text, seconds)
-    if not self.is_full then self.kept[key] = { text = text, until_ = self.clock() + seconds } end
+    if self.is_full then return false end
+    self.kept[key] = { text = text, until_ = self.clock() + seconds }
+    return true
   end
-  function store:delete(key) self.kept[key] = nil end
+  function store:delete(key) self.kept[key], self.held[key] = nil, nil end
   function store:exclusively(key, fn, ...)
     if self.held[key] then return false end
-    self.held[key] = true
-    local results = { fn(...) }
-    self.held[key] = nil
+    local turn = {}
+    self.held[key] = turn
+    local results = { fn(function() return self.held[key] == turn end, ...) }
+    if self.held[key] == turn then self.held[key] = nil end
     return true, results[1], results[2], results[3]
   end
   return store
@@ -101,6 +104,54 @@ describe("the cache", function()
     store.is_full = true
     for _ = 1, 3 do assert.equal("InProgress", describe_task(client).status) end
     assert.equal(3, asked)
+    assert.same({ "miss", "sent", "full" }, { events[1], events[2], events[3] })
+  end)
+
+  it("keeps no answer that was asked for before a stop", function()
+    local client = new()
+    tasks:spawn(function()
+      tasks:wait(0.05)
+      assert(client:stop_thing_registration_task { taskId = "task" })
+    end)
+    tasks:spawn(describe_task, client)
+    tasks:run()
+    describe_task(client)
+    assert.equal(3, asked)
+  end)
+
+  it("keeps nothing for longer by a clock that was set back", function()
+    local client = new()
+    describe_task(client)
+    local kept = store.get
+    function store:get(key) return kept({ kept = self.kept, clock = function() return 0 end }, key) end
+    tasks:wait(10.2)
+    describe_task(client)
+    assert.equal(2, asked)
+  end)
+
+  it("keeps a task and who asks for another apart, whatever their names", function()
+    local client = new()
+    describe_task(client, "task:asked")
+    describe_task(client, "asked:task")
+    assert.equal("InProgress", describe_task(client, "task", { timeout = 1 }).status)
+    assert.equal(3, asked)
+  end)
+
+  it("keeps no answer to a request that was signed as another", function()
+    local records = { RECORD, { access_key_id = "AKIDOTHER", secret_access_key = "SECRET" } }
+    local client = new { credentials = function() return table.remove(records, 1) or RECORD end }
+    describe_task(client)
+    describe_task(new())
+    assert.equal(2, asked)
+  end)
+
+  it("belongs to a scope, if it has one, whoever signs", function()
+    local cache = { dict = "tasks", ttl = 10, scope = "factory" }
+    describe_task(new { cache = cache })
+    describe_task(new { cache = cache, credentials = { access_key_id = "AKIDOTHER", secret_access_key = "SECRET" } })
+    assert.equal(1, asked)
+    describe_task(new())
+    assert.equal(2, asked)
   end)
 
   local KEPT = {
@@ -147,16 +198,19 @@ describe("the cache", function()
   it("keeps the answers of two owners apart", function()
     local other = { access_key_id = "AKIDOTHER", secret_access_key = "SECRET" }
     describe_task(new())
+    local guess = { access_key_id = "AKIDEXAMPLE", secret_access_key = "x" }
     for name, options in pairs {
-      key = { credentials = other }, place = { endpoint = "https://localhost:1" }, region = { region = "eu-west-1" },
+      key = { credentials = other }, secret = { credentials = guess }, proxy = { proxy = "http://localhost:1" },
+      place = { endpoint = "https://localhost:1" }, region = { region = "eu-west-1" },
       source = { credentials = function() return other end, endpoint = "https://localhost:2" },
     } do
       local before = asked
       describe_task(new(options))
       assert.equal(before + 1, asked, name)
     end
+    local before = asked
     describe_task(new { credentials = function() return RECORD end })
-    assert.equal(5, asked)
+    assert.equal(before, asked)
   end)
 
   it("is what a wait looks into", function()

@@ -8,7 +8,6 @@ local ngx = rawget(_G, "ngx")
 local connection = {}
 
 local pool_idle = 60 -- seconds that a connection is kept
-local most_stale = 100 -- connections of a pool that may turn out to be dead in a row
 local longest_step = 24 * 3600 -- seconds; nginx counts milliseconds in 32 bits
 
 -- Connections --------------------------------------------------------------------------------------
@@ -67,7 +66,7 @@ local function refused_connection(target, reason)
   return nil, "no connection was made: " .. reason, { code = "ConnectionFailed" }
 end
 
-local function open_socket(target, limits)
+local function open_socket(target, limits, pool)
   local seconds = limit_of(limits.connect_timeout, limits.deadline)
   if seconds <= 0 then return timed_out() end
   local socket = ngx.socket.tcp()
@@ -75,15 +74,15 @@ local function open_socket(target, limits)
   local peer = target.proxy or target
   -- No resolver need be asked for that (RFC 6761 section 6.3).
   local address = peer.host == "localhost" and "127.0.0.1" or peer.host
-  local ok, reason = socket:connect(address, peer.port, { pool = target.pool })
+  local ok, reason = socket:connect(address, peer.port, { pool = pool })
   if ok then return socket end
   return refused_connection(target, reason)
 end
 
 -- What the reader of the reply gets its bytes from.
-local function receiver(socket, limits, own)
+local function receiver(socket, limits)
   return function()
-    local seconds = limit_of(own or limits.read_timeout, limits.deadline)
+    local seconds = limit_of(limits.read_timeout, limits.deadline)
     if seconds <= 0 then return nil, "timeout" end
     socket:settimeout(connection.milliseconds(seconds))
     return socket:receiveany(65536)
@@ -130,13 +129,14 @@ local function set_certificate(socket, certificate)
 end
 
 -- A way through the proxy, which takes as long at most as a connection may.
-local function open_tunnel(socket, target, limits)
-  local seconds = limit_of(limits.connect_timeout, limits.deadline)
+local function open_tunnel(socket, target, whole)
+  local seconds = limit_of(whole.connect_timeout, whole.deadline)
+  local limits = { deadline = core.monotonic() + seconds }
   if seconds <= 0 then return timed_out() end
   socket:settimeout(connection.milliseconds(seconds))
   local sent, reason = socket:send(proxies.connect_request(target.proxy, target))
   if not sent then return nil, "the proxy took no request: " .. reason, { code = "ProxyFailed" } end
-  local reply = http_reply.new(receiver(socket, limits, limits.connect_timeout))
+  local reply = http_reply.new(receiver(socket, limits))
   local ok, message, facts = reply:read_head()
   if not ok then return nil, "the proxy gave no tunnel: " .. message, { code = facts.code } end
   if reply.status < 300 then return true end
@@ -165,9 +165,9 @@ local function address_hint(target)
   return "; nginx holds a certificate against names alone, never against an address"
 end
 
--- A connection, and whether it was used before.
-local function connect(target, limits)
-  local socket, message, facts = open_socket(target, limits)
+-- A connection of the pool, or a new one; and whether it was used before.
+local function connect(target, limits, pool)
+  local socket, message, facts = open_socket(target, limits, pool)
   if not socket then return nil, message, facts end
   local is_reused = (socket:getreusedtimes() or 0) > 0
   if not target.https or is_reused then return socket, is_reused end
@@ -198,8 +198,21 @@ local function try(socket, bytes, limits)
   return reply
 end
 
----The reply up to its head, and its connection. One that was kept may turn out to be dead; then the next is tried,
----up to a new one: that uses up no attempt.
+-- The reply, or nil, the message, the facts, and whether the connection had been kept and was dead.
+local function ask(target, bytes, limits, pool)
+  local socket, is_reused, facts = connect(target, limits, pool)
+  if not socket then return nil, is_reused, facts end
+  local reply, message
+  reply, message, facts = try(socket, bytes, limits)
+  if reply then return reply, socket end
+  socket:close()
+  local was_dead = is_reused and facts.before_reply and facts.code == "ConnectionLost"
+  facts.before_reply = nil
+  return nil, message, facts, was_dead
+end
+
+---The reply up to its head, and its connection. One that was kept may turn out to be dead; then the request goes once
+---more, on a new one: that uses up no attempt.
 ---@param target iot.nginx.Target
 ---@param bytes string  of the request
 ---@param limits table  of connection.limits
@@ -208,19 +221,12 @@ end
 ---@return table? facts
 function connection.begin(target, bytes, limits)
   if target.proxy and not target.https then bytes = proxies.forwarded(target.proxy, target, bytes) end
-  for _ = 1, most_stale do
-    local socket, is_reused, facts = connect(target, limits)
-    if not socket then return nil, is_reused, facts end
-    local reply, message
-    reply, message, facts = try(socket, bytes, limits)
-    if reply then return reply, socket end
-    socket:close()
-    if not (is_reused and facts.before_reply and facts.code == "ConnectionLost") then
-      facts.before_reply = nil
-      return nil, message, facts
-    end
-  end
-  return nil, "all kept connections are dead", { code = "ConnectionLost" }
+  local reply, socket, facts, was_dead = ask(target, bytes, limits, target.pool)
+  if not was_dead then return reply, socket, facts end
+  -- Nothing is ever given back to that pool.
+  reply, socket, facts = ask(target, bytes, limits, target.pool .. ":new")
+  if reply then reply:forbid_reuse() end
+  return reply, socket, facts
 end
 
 ---Keep a connection whose reply was read to its end, if it can be used again.

@@ -1,5 +1,6 @@
 ---Programs, through ngx.pipe.
 local connection = require "iot.runtime.nginx.connection"
+local core = require "iot.core"
 
 local ngx = rawget(_G, "ngx")
 
@@ -10,10 +11,19 @@ local has_pipe, pipe = pcall(require, "ngx.pipe")
 
 local most_output = 2 ^ 20 -- bytes of each output
 
+-- Each step of the program has what is left; false when nothing is.
+local function limit(process, deadline)
+  local seconds = deadline - core.monotonic()
+  local milliseconds = connection.milliseconds(seconds)
+  process:set_timeouts(milliseconds, milliseconds, milliseconds, milliseconds)
+  return seconds > 0
+end
+
 -- All of an output, at most so much; nil and why not.
-local function read_output(read, process)
+local function read_output(read, process, deadline)
   local parts, size = {}, 0
   while true do
+    if not limit(process, deadline) then return nil, "timeout" end
     local piece, reason = read(process, 4096)
     if not piece then
       if reason == "closed" then return table.concat(parts) end
@@ -43,17 +53,17 @@ function programs.run(arguments, seconds)
     return nil, "nginx cannot start the program: " .. tostring(called and reason or process),
       { code = "InvalidConfiguration" }
   end
-  local limit = connection.milliseconds(seconds)
-  process:set_timeouts(limit, limit, limit, limit)
-  local thread = ngx.thread.spawn(read_output, process.stderr_read_any, process)
+  local deadline = core.monotonic() + seconds
+  local thread = ngx.thread.spawn(read_output, process.stderr_read_any, process, deadline)
   local output, errors, ok, word, status
-  output, reason = read_output(process.stdout_read_any, process)
+  output, reason = read_output(process.stdout_read_any, process, deadline)
   if not output then
     ngx.thread.kill(thread)
     return failed_program(process, reason)
   end
   ok, errors, reason = ngx.thread.wait(thread)
   if not (ok and errors) then return failed_program(process, reason) end
+  limit(process, deadline)
   ok, word, status = process:wait()
   if ok == nil and word == "timeout" then return failed_program(process, word) end
   if word == "signal" then return { status = -1, signal = status, output = output, errors = errors } end

@@ -27,17 +27,19 @@ end
 local function parse(url)
   local scheme, rest = url:match "^([%a][%w+.-]*)://(.*)$"
   if scheme and scheme:lower() ~= "http" then return refuse "inside nginx one of http:// alone can" end
-  local authority = (rest or url):match "^[^/?#]*"
+  local authority, behind = (rest or url):match "^([^/?#]*)(.*)$"
+  if behind:find("@", 1, true) then return refuse "an @ stands behind its host: encode what is in the password" end
   local user_info, address = authority:match "^(.*)@([^@]*)$"
   address = address or authority
-  local host, port = address:match "^(%b[]):?(%d*)$"
+  local host, port = address:match "^(%[[%x.]*:[%x:.]*%]):?(%d*)$"
   if not host then host, port = address:match "^([^:%[%]%s%c]+):?(%d*)$" end
   port = port == "" and default_port or tonumber(port)
-  if not host or port > 65535 then return refuse "it is no URL of a proxy" end
+  if not host or port < 1 or port > 65535 then return refuse "it is no URL of a proxy" end
   local proxy = { host = host, port = port, authorization = "", identity = host .. ":" .. port }
   if user_info then
     local user, password = user_info:match "^([^:]*):?(.*)$"
     local pair = decode(user) .. ":" .. decode(password)
+    if pair:find "%c" then return refuse "its user or password holds a control character" end
     proxy.authorization = "Proxy-Authorization: Basic " .. ngx.encode_base64(pair) .. "\r\n"
     proxy.identity = tostring(core.sha256(salt .. pair)) .. "@" .. proxy.identity
   end
@@ -56,7 +58,6 @@ end
 
 -- As libcurl reads them; HTTP_PROXY, which in CGI is a header of the request, is none.
 local function from_environment(target)
-  if is_excepted(target.host) then return nil end
   local specific = target.https and variables.get("https_proxy", "HTTPS_PROXY") or nil
   if not target.https then specific = variables.get "http_proxy" end
   return specific or variables.get("all_proxy", "ALL_PROXY")
@@ -70,7 +71,7 @@ end
 ---@return table? facts
 function proxies.find(target, option)
   local url = option or from_environment(target)
-  if not url or url == "" then return nil end
+  if not url or url == "" or is_excepted(target.host) then return nil end
   return parse(url)
 end
 
