@@ -27,7 +27,7 @@ void iot_request_clear(struct iot_request *request)
 enum iot_status iot_request_add_header(
     struct iot_request *request, struct iot_view name, struct iot_view value)
 {
-  if (request->header_count == IOT_REQUEST_MAX_HEADERS || iot_view_breaks_line(value))
+  if (request->header_count == IOT_REQUEST_MAX_HEADERS || iot_view_has_control(value))
     return IOT_EPARAMETER;
   request->headers[request->header_count++] = (struct iot_header){ name, value };
   return IOT_OK;

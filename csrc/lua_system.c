@@ -190,16 +190,18 @@ static int read_file(lua_State *L)
   struct iot_buffer *bytes;
   struct iot_error error;
   enum iot_status status;
-  bool missing;
+  bool missing = false;
 
   luaL_argcheck(L, limit >= 0 && limit <= 1 << 30, 2, "no number of bytes");
   luaL_checktype(L, 1, LUA_TSTRING);
-  luaL_argcheck(L, strlen(lua_tostring(L, 1)) == liot_rawlen(L, 1), 1, "it holds a NUL");
   bytes = lua_newuserdata(L, sizeof *bytes);
   iot_buffer_init(bytes, (size_t)limit);
   luaL_getmetatable(L, BYTES_CLASS);
   lua_setmetatable(L, -2);
-  status = iot_file_read(bytes, lua_tostring(L, 1), &missing, &error);
+  if (strlen(lua_tostring(L, 1)) == liot_rawlen(L, 1))
+    status = iot_file_read(bytes, lua_tostring(L, 1), &missing, &error);
+  else
+    status = iot_fail(&error, IOT_ECONFIGURATION, "its name holds a NUL");
   if (status == IOT_OK)
     liot_push_view(L, iot_buffer_view(bytes));
   iot_buffer_free(bytes);

@@ -10,7 +10,7 @@ local files = require "spec.support.files"
 local iot = require "iot"
 local simulator = require "spec.support.simulator"
 
-local sim, at_home
+local sim, at_home, usual_client
 
 local function encoded(text)
   return (text:gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
@@ -39,8 +39,9 @@ end
 
 local function call(operation, params, changes)
   return function(text)
-    local options = sim:options(changes and changes(text))
-    for name, value in pairs(options) do options[name] = value or nil end -- false: not that one
+    if not changes then return usual_client[operation](usual_client, params(text)) end
+    local options = sim:options { endpoint = sim.plain_endpoint }
+    for name, value in pairs(changes(text)) do options[name] = value or nil end -- false: not that one
     local client, message, detail = iot.new(options)
     if not client then return nil, message, detail end
     local result
@@ -54,7 +55,7 @@ local function describe_full() return { taskId = "full" } end
 
 -- A call of which the options, or what the environment gives instead of them, have the text.
 local function describing(changes, variables, config)
-  local run = call("describe_thing_registration_task", describe_full, changes)
+  local run = call("describe_thing_registration_task", describe_full, changes or function() return {} end)
   return function(text)
     local all = { HOME = at_home, AWS_REGION = sim.region }
     for name, value in pairs(variables and variables(text) or {}) do all[name] = value or nil end
@@ -115,7 +116,7 @@ local PLACES = {
   { "the option endpoint", describing(function(text) return { endpoint = text } end), never = true },
   { "the host of the endpoint", describing(function(text) return { endpoint = "https://" .. text .. ":1" } end),
     never = true },
-  { "the path of the endpoint", describing(function(text) return { endpoint = sim.endpoint .. "/base/" .. text } end),
+  { "the path of the endpoint", describing(function(text) return { endpoint = sim.plain_endpoint .. "/base/" .. text } end),
     check = function(entry) assert.truthy(entry.uri:find("^/base/[^?#]*/thing%-registration%-tasks/full$")) end },
   { "AWS_ENDPOINT_URL_IOT", describing(function() return { endpoint = false } end,
     function(text) return { AWS_ENDPOINT_URL_IOT = text } end), never = true },
@@ -124,8 +125,10 @@ local PLACES = {
   { "the option proxy", describing(function(text) return { proxy = text } end), never = true },
   { "the proxy's user", describing(function(text) return { proxy = "http://" .. text .. ":b@127.0.0.1:1" } end),
     never = true },
-  { "the option ca_bundle", describing(function(text) return { ca_bundle = text } end), never = true },
-  { "AWS_CA_BUNDLE", describing(function() return { ca_bundle = false } end,
+  { "the option ca_bundle", describing(function(text)
+    return { ca_bundle = text, endpoint = sim.endpoint }
+  end), never = true },
+  { "AWS_CA_BUNDLE", describing(function() return { ca_bundle = false, endpoint = sim.endpoint } end,
     function(text) return { AWS_CA_BUNDLE = text } end), never = true },
   { "the option profile", describing(function(text) return { profile = text } end), never = true },
   { "AWS_PROFILE", describing(nil, function(text) return { AWS_PROFILE = text } end), never = true },
@@ -168,8 +171,12 @@ describe("an attacker gains nothing", function()
     sim.decode = require("spec.support.json").decode
     sim:seed { taskId = "full", status = "Completed" }
     at_home = home.new()
+    environment.replace { HOME = at_home }
+    usual_client = assert(iot.new(sim:options()))
   end)
   teardown(function()
+    usual_client:close()
+    environment.restore()
     sim:stop()
     home.remove(at_home)
   end)
