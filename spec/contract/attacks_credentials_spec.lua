@@ -10,7 +10,7 @@ local files = require "spec.support.files"
 local json = require "spec.support.json"
 local simulator = require "spec.support.simulator"
 
-local unpack = table.unpack or unpack -- luacheck: ignore 143
+local unpack = rawget(table, "unpack") or rawget(_G, "unpack")
 
 local sim, rig
 
@@ -68,6 +68,8 @@ end
 
 local IMDS_PATHS = { "^/latest/api/token$", "^/latest/meta%-data/iam/security%-credentials[%w-]*/[%w_+=,.@-]*$" }
 
+local SSO_TARGET = "^/federation/credentials%?role_name=[%w%%._~-]*&account_id=[%w%%._~-]*$"
+
 -- What a text is in, how that is set up, and the targets that may be asked for, besides the call itself.
 local PLACES = {
   { "the container's token", variable("AWS_CONTAINER_AUTHORIZATION_TOKEN", container), "^/container/credentials$" },
@@ -81,7 +83,8 @@ local PLACES = {
   { "the role's name of an instance", variable("AWS_EC2_INSTANCE_PROFILE_NAME", imds), unpack(IMDS_PATHS) },
   { "the role that an instance tells", answer("imds.roles", nil, imds), unpack(IMDS_PATHS) },
   { "the token that an instance gives", answer("imds.token", nil, imds), unpack(IMDS_PATHS) },
-  { "a container's key id", answer("container", container_record "AccessKeyId", container), "^/container/credentials$" },
+  { "a container's key id", answer("container", container_record "AccessKeyId", container),
+    "^/container/credentials$" },
   { "a container's session token", answer("container", container_record "Token", container),
     "^/container/credentials$" },
   { "a container's expiration", answer("container", container_record "Expiration", container),
@@ -95,17 +98,17 @@ local PLACES = {
   { "the token file's name of a pod", function(text)
     rig:config(rig:role_profile("web_identity_token_file = " .. text))
   end },
-  { "the SSO account", sso_profile "sso_account_id", "^/federation/credentials%?role_name=[%w%%._~-]*&account_id=[%w%%._~-]*$" },
-  { "the SSO role", sso_profile "sso_role_name", "^/federation/credentials%?role_name=[%w%%._~-]*&account_id=[%w%%._~-]*$" },
+  { "the SSO account", sso_profile "sso_account_id", SSO_TARGET },
+  { "the SSO role", sso_profile "sso_role_name", SSO_TARGET },
   { "the SSO session", sso_profile "sso_session" },
   { "the SSO region", function(text)
     rig:write_sso_token "dev"
     rig:config(rig:sso_profile("default"):gsub("sso_region = [%w-]+", function() return "sso_region = " .. text end))
-  end, "^/federation/credentials%?[%w%%._~&=-]*$" },
+  end, SSO_TARGET },
   { "the SSO token", function(text)
     rig:write_sso_token("dev", { accessToken = text })
     rig:config(rig:sso_profile "default")
-  end, "^/federation/credentials%?[%w%%._~&=-]*$" },
+  end, SSO_TARGET },
   { "a session of aws login", function(text) rig:config("[default]\nlogin_session = " .. text .. "\n") end },
   { "a role alias", device "role_alias", "^/role%-aliases/[%w%%._~-]+/credentials$" },
   { "the thing's name of a device", device "thing_name", "^/role%-aliases/[%w%%._~-]+/credentials$" },
@@ -203,9 +206,11 @@ local PROGRAMS = {
     "[Vv]ersion" },
   { "that writes an expiration of long ago", printing("{" .. GOOD .. ",\"Expiration\":\"0001-01-01T00:00:00Z\"}"),
     "expired" },
-  { "that writes an expiration that is no time", printing("{" .. GOOD .. ",\"Expiration\":\"9999999-01-01T00:00:00Z\"}"),
+  { "that writes an expiration that is no time",
+    printing("{" .. GOOD .. ",\"Expiration\":\"9999999-01-01T00:00:00Z\"}"),
     "no time" },
-  { "that draws on the terminal", "printf '\\033[2J\\033]0;evil\\007\\302\\2332J\\342\\200\\256' >&2; exit 1", "status 1" },
+  { "that draws on the terminal",
+    "printf '\\033[2J\\033]0;evil\\007\\302\\2332J\\342\\200\\256' >&2; exit 1", "status 1" },
 }
 
 describe("the way to credentials", function()

@@ -1,6 +1,6 @@
 -- Hostile replies of the service, of storage and of STS, from the wire to a terminal: what `iot-tasks` prints, the
--- display of progress, messages and details. Nothing moves a cursor, turns text around, forges a line, hangs or
--- takes the program down. Elsewhere: every malformed reply as such (spec/unit/replies_spec.lua, error_replies_spec.lua),
+-- display of progress, messages and details. Nothing moves a cursor, turns text around, forges a line, hangs or takes
+-- the program down. Elsewhere: every malformed reply as such (spec/unit/replies_spec.lua, error_replies_spec),
 -- the display alone (progress_spec.lua), what the command makes of hostile members (cli_output_spec.lua).
 local attacks = require "spec.support.attacks"
 local cli = require "iot.cli"
@@ -16,7 +16,8 @@ local DESCRIBE, REPORTS = "DescribeThingRegistrationTask", "ListThingRegistratio
 local sim, rig
 
 -- In JSON's strings as the service could write them.
-local HOSTILE = "a\27[2J\27]0;evil\7\r\nstatus: Completed\8\127\194\1552J\226\128\174txt\226\129\166\226\128\139\239\187\191\216\156b"
+local HOSTILE = "a\27[2J\27]0;evil\7\r\nstatus: Completed\8\127\194\1552J"
+  .. "\226\128\174txt\226\129\166\226\128\139\239\187\191\216\156b"
 local ESCAPED = [[a\u001b[2J\r\nb\u0000\u009b2J\u202e\u2066\ud83d\ude00\\]]
 
 local function fault(operation, status, body, headers)
@@ -116,7 +117,8 @@ describe("a hostile reply", function()
       { 400, ('{"code":"%s","message":"%s"}'):format(ESCAPED, raw_of(HOSTILE)) },
       { 400, ('{"__type":"%s","Message":"%s"}'):format(raw_of(HOSTILE), ESCAPED) },
       { 503, "<html>" .. HOSTILE }, { 400, HOSTILE }, { 200, HOSTILE },
-      { 403, "{}", { ["x-amzn-ErrorType"] = "a\27[2J\194\155\226\128\174", ["x-amzn-RequestId"] = "b\27[2J\226\128\174" } },
+      { 403, "{}", { ["x-amzn-ErrorType"] = "a\27[2J\194\155\226\128\174",
+        ["x-amzn-RequestId"] = "b\27[2J\226\128\174" } },
     } do
       for _, output in ipairs { "text", "json" } do
         fault(DESCRIBE, reply[1], reply[2], reply[3])
@@ -199,15 +201,18 @@ describe("a hostile reply", function()
 
   it("leads nowhere by links that are none", function()
     for _, link in ipairs {
-      "file:///etc/passwd", "gopher://127.0.0.1:1/x", "ftp://127.0.0.1/", "//127.0.0.1/x", "/etc/passwd", "", "https://",
-      "https://user:password@localhost/x", "https://localhost\\r\\nX-Evil: 1/", "https://localhost/a b",
-      "https://localhost/\\u0000", "https://localhost/\\r\\nX-Evil: 1", "https://localhost:0/", "https://localhost:99999/",
-      "https://[::1/", "https://local\\u202ehost/", "javascript:alert(1)", "http://evil.example:1/\\u001b[2J#x",
+      "file:///etc/passwd", "gopher://127.0.0.1:1/x", "ftp://127.0.0.1/", "//127.0.0.1/x", "/etc/passwd", "",
+      "https://",
+      "https://user:password@localhost/x",
+      "https://localhost\\r\\nX-Evil: 1/", "https://localhost/a b",
+      "https://localhost/\\u0000", "https://localhost/\\r\\nX-Evil: 1", "https://localhost:0/",
+      "https://localhost:99999/", "https://[::1/", "https://local\\u202ehost/", "javascript:alert(1)",
+      "http://evil.example:1/\\u001b[2J#x",
     } do
       fault(REPORTS, 200, ('{"resourceLinks":["%s"]}'):format(link))
       local client = rig:client { endpoint = sim.plain_endpoint, retry = { max_attempts = 1 } }
       local ok, failure = pcall(function()
-        for _ in client:thing_registration_task_report { taskId = "full", reportType = "ERRORS" } do break end
+        return client:thing_registration_task_report({ taskId = "full", reportType = "ERRORS" })()
       end)
       client:close()
       assert.is_false(ok, link)
@@ -223,12 +228,13 @@ describe("a hostile reply", function()
       bomb = bomb .. ('<!ENTITY %s "%s">'):format(c, (("&%s;"):format(string.char(c:byte() - 1))):rep(10))
     end
     local answer = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>%s</AccessKeyId>"
-      .. "<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2036-01-01T00:00:00Z</Expiration>"
-      .. "</Credentials></AssumeRoleResult></AssumeRoleResponse>"
+      .. "<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
+      .. "<Expiration>2036-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
     for _, body in ipairs {
       bomb .. "]>" .. answer:format "&j;", '<!DOCTYPE a SYSTEM "file:///etc/passwd">' .. answer:format "a",
       '<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/hostname">]>' .. answer:format "&e;", answer:format "&e;",
-      '<?xml version="1.0"?><?php evil ?>' .. answer:format "a", answer:format "a&#0;b", answer:format "a&#13;&#10;X-Evil: 1",
+      '<?xml version="1.0"?><?php evil ?>' .. answer:format "a", answer:format "a&#0;b",
+      answer:format "a&#13;&#10;X-Evil: 1",
       answer:format(("<a>"):rep(5000)), answer:format(("x"):rep(100000)), answer:format "<AccessKeyId>a</AccessKeyId>",
       ("<a "):rep(20000), "<a" .. (" "):rep(60000), ("&amp;"):rep(13000), "<a>" .. ("<!--"):rep(10000),
       answer:format "<![CDATA[a]]\27>]]>", answer:format "a\255\27[2J",
@@ -248,9 +254,11 @@ describe("a hostile reply", function()
 
   it("of time: far away or past, it ends no call with an error of Lua", function()
     for _, time in ipairs {
-      "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "99999-01-01T00:00:00Z", "2036-99-99T99:99:99Z", "", "1e999", "-1",
+      "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "99999-01-01T00:00:00Z", "2036-99-99T99:99:99Z", "", "1e999",
+      "-1",
     } do
-      rig:variables { AWS_ENDPOINT_URL_IOT = sim.plain_endpoint, AWS_CONTAINER_CREDENTIALS_FULL_URI = sim.container_uri }
+      rig:variables { AWS_ENDPOINT_URL_IOT = sim.plain_endpoint,
+        AWS_CONTAINER_CREDENTIALS_FULL_URI = sim.container_uri }
       sim:fault { kind = "reply", operation = "container", status = 200, times = 3, body = json.encode {
         AccessKeyId = sim.credentials.access_key_id, SecretAccessKey = sim.credentials.secret_access_key,
         Expiration = time } }

@@ -79,7 +79,7 @@ local function start_with(name)
 end
 
 -- What a text is in, how it is used, and what must be seen: `check` of the request where one may come; `never` when
--- none may; `good` the texts that are harmless there and reach the wire all the same.
+-- none may.
 local PLACES = {
   { "taskId of describe", call(DESCRIBE, function(text) return { taskId = text } end),
     check = path_is "/thing-registration-tasks/" },
@@ -116,8 +116,9 @@ local PLACES = {
   { "the option endpoint", describing(function(text) return { endpoint = text } end), never = true },
   { "the host of the endpoint", describing(function(text) return { endpoint = "https://" .. text .. ":1" } end),
     never = true },
-  { "the path of the endpoint", describing(function(text) return { endpoint = sim.plain_endpoint .. "/base/" .. text } end),
-    check = function(entry) assert.truthy(entry.uri:find("^/base/[^?#]*/thing%-registration%-tasks/full$")) end },
+  { "the path of the endpoint", describing(function(text)
+    return { endpoint = sim.plain_endpoint .. "/base/" .. text }
+  end), check = function(entry) assert.truthy(entry.uri:find("^/base/[^?#]*/thing%-registration%-tasks/full$")) end },
   { "AWS_ENDPOINT_URL_IOT", describing(function() return { endpoint = false } end,
     function(text) return { AWS_ENDPOINT_URL_IOT = text } end), never = true },
   { "endpoint_url of the profile", describing(function() return { endpoint = false } end, nil,

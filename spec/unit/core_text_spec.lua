@@ -183,6 +183,19 @@ describe("a file", function()
     assert.is_true(core.monotonic() - started < 1)
   end)
 
+  it("may be checked before others read it: a plain one, not huge", function()
+    write "a"
+    assert.is_true(core.check_file(path))
+    assert.same({ nil, path .. ".none: No such file or directory" }, { core.check_file(path .. ".none") })
+    assert.same({ nil, "/tmp: Is a directory" }, { core.check_file "/tmp" })
+    assert.same({ nil, "/dev/zero: it is no plain file" }, { core.check_file "/dev/zero" })
+    local file = assert(io.open(path, "wb"))
+    file:seek("set", 2 ^ 24)
+    file:write "a"
+    file:close()
+    assert.same({ nil, path .. ": it is too large to be one" }, { core.check_file(path) })
+  end)
+
   it("is named by a string without a NUL", function()
     assert.same({ nil, "its name holds a NUL", false }, { core.read_file("a\0b", 10) })
     assert.has_error(function() core.read_file({}, 10) end)

@@ -453,6 +453,9 @@ describe("the endpoint", function()
     "https://[::1", "https://::1]", "https://::1", "https://[]", "https://[:]", "https://[::1]x",
     "https://x[::1]", "https://[::g]", "https://[10.0.0.1]", "https://[example.com]", "https://[[::1]]",
     "https://[::1]x:80", "https://[::1] :80",
+    -- Paths that others may take for another.
+    "https://example.com/..", "https://example.com/a/../b", "https://example.com/./a", "https://example.com/%2e%2E/a",
+    "https://example.com/.%2e/", "https://example.com/a/%2E",
   }
 
   for _, url in ipairs(BAD) do
