@@ -14,7 +14,8 @@
 
 #define MUST(promise) ((promise) ? (void)0 : fuzz_broken(#promise, __FILE__, __LINE__))
 
-static inline void fuzz_broken(const char *promise, const char *file, int line)
+__attribute__((noreturn)) static inline void fuzz_broken(
+    const char *promise, const char *file, int line)
 {
   fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, promise);
   abort();

@@ -159,23 +159,18 @@ static uint32_t hash_of(const uint8_t *data, size_t size)
 static void run_long(const uint8_t *data, size_t size, uint32_t hash)
 {
   const size_t from = hash % size, part = 1 + hash / 7 % (size - from);
-  struct plain {
-    char *p;
-    size_t n;
-  } text = { malloc(LONG + 2 * size), 0 };
   const clock_t start = clock();
+  static char text[3 * LONG];
   double seconds;
+  size_t n;
 
-  MUST(text.p);
-  memcpy(text.p, data, from);
-  for (text.n = from; text.n < LONG; text.n += part)
-    memcpy(text.p + text.n, data + from, part);
-  memcpy(text.p + text.n, data + from + part, size - from - part);
-  text.n += size - from - part;
-  run(text.p, text.n);
+  memcpy(text, data, from);
+  for (n = from; n < LONG; n += part)
+    memcpy(text + n, data + from, part);
+  memcpy(text + n, data + from + part, size - from - part);
+  run(text, n + size - from - part);
   seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
   MUST(seconds < seconds_at_all + seconds_of_line * (double)all_lines);
-  free(text.p);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

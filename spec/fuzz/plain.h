@@ -17,9 +17,14 @@ struct plain_text {
 static inline void plain_append(struct plain_text *text, const char *p, size_t n)
 {
   if (text->n + n + 1 > text->capacity) {
+    char *grown = malloc(2 * (text->n + n + 32));
+
+    MUST(grown);
+    if (text->n)
+      memcpy(grown, text->p, text->n);
+    free(text->p);
+    text->p = grown;
     text->capacity = 2 * (text->n + n + 32);
-    text->p = realloc(text->p, text->capacity);
-    MUST(text->p);
   }
   if (n)
     memcpy(text->p + text->n, p, n);

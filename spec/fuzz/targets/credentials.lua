@@ -47,7 +47,7 @@ end
 local function run_command(input)
   local lines, rest = promises.split(input, 2)
   local context = context_of(nil, { credential_process = lines[1] })
-  local status, output = tonumber(lines[2]:match "^%d+") or 0, rest
+  local status, output = tonumber(lines[2]:match "^%d%d?%d?") or 0, rest
   function context.runtime.run(words)
     for _, word in ipairs(words) do must(type(word) == "string", "a word is a text") end
     return { status = status, signal = 0, output = output, errors = output }
