@@ -70,20 +70,27 @@ static void on_line(lua_State *L, lua_Debug *activation)
   last_place = place << 1;
 }
 
+/* error -> its text with a traceback. Lua 5.1 has both for Lua only. */
 static int add_traceback(lua_State *L)
 {
-  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+  lua_settop(L, 1);
+  lua_getglobal(L, "debug");
+  lua_getfield(L, -1, "traceback");
+  lua_getglobal(L, "tostring");
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  lua_call(L, 1, 1);
   return 1;
 }
 
-/* The function at `index` with what is above it, which it takes. */
+/* Call the function below the arguments on top of the stack, which their results replace. */
 static void call(int argument_count, int result_count)
 {
   const int handler = lua_gettop(state) - argument_count;
 
   lua_pushcfunction(state, add_traceback);
   lua_insert(state, handler);
-  if (lua_pcall(state, argument_count, result_count, handler) != LUA_OK) {
+  if (lua_pcall(state, argument_count, result_count, handler)) {
     fprintf(stderr, "%s\n", lua_tostring(state, -1));
     abort();
   }
@@ -125,7 +132,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
   lua_pushcfunction(state, luaopen_iot_core);
   lua_setfield(state, -2, "iot.core");
   lua_settop(state, 0);
-  if (luaL_loadfile(state, path) != LUA_OK) {
+  if (luaL_loadfile(state, path)) {
     fprintf(stderr, "%s\n", lua_tostring(state, -1));
     exit(EXIT_FAILURE);
   }
