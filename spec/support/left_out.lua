@@ -11,7 +11,8 @@ local SIMULATOR = "it is about the simulator, whom curl or a C function asks"
 -- Of the folder spec/contract.
 local FILES = {
   cli = PROCESSES, examples = PROCESSES, interrupt = PROCESSES, progress_terminal = PROCESSES, readme = PROCESSES,
-  trust_store = PROCESSES, core_multi = CURL, core_multi_ends = CURL, core_multi_programs = CURL, core_request = CURL,
+  trust_store = PROCESSES, memory = PROCESSES, core_multi = CURL, core_multi_ends = CURL, core_multi_programs = CURL,
+  core_request = CURL,
 }
 FILES.faults = "it is about all runtimes at once"
 for name in (" _credentials _input _lists _reports _signature _tasks"):gmatch " ([%w_]*)" do
@@ -46,6 +47,9 @@ local SPECS = {
   { "secrets", "a CA bundle that is none", nginx = TRUST },
   { "credentials", "program", nginx = NO_PROGRAMS },
   { "credentials_renewal", "once for a hundred calls", both = "it has a scheduler of its own, over the C functions" },
+  { "attacks", "by .*[Cc][Aa]_[Bb][Uu][Nn][Dd][Ll][Ee]$", nginx = TRUST },
+  { "attacks_credentials", "of the CA bundle", nginx = TRUST },
+  { "attacks_credentials", "by a program", nginx = NO_PROGRAMS },
   { "credentials_failures", "for a program", nginx = NO_PROGRAMS },
   { "credentials_failures", "does not trust the service", nginx = TRUST },
   { "credentials_secrets", "told by .*program", nginx = NO_PROGRAMS },
