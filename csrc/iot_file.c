@@ -11,8 +11,8 @@
 
 #include "iot_clock.h"
 
-enum iot_status iot_file_check(
-    const char *path, bool or_directory, enum iot_status refusal, struct iot_error *error)
+enum iot_status iot_file_check(const char *path, bool or_directory, const char *what,
+    enum iot_status refusal, struct iot_error *error)
 {
   const char *reason = NULL;
   struct stat info;
@@ -25,7 +25,7 @@ enum iot_status iot_file_check(
     reason = "it is no plain file";
   else if (info.st_size > IOT_FILE_MAX_PEM)
     reason = "it is too large to be one";
-  return reason ? iot_fail(error, refusal, "%s: %s", path, reason) : IOT_OK;
+  return reason ? iot_fail(error, refusal, "%s%s: %s", what, path, reason) : IOT_OK;
 }
 
 /* Read to the end. 0, or the reason as in errno. */

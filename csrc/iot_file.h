@@ -16,10 +16,11 @@ enum {
  * that is readable and not huge. Links are followed.
  *   path          NUL-terminated
  *   or_directory  a directory will do
+ *   what          stands in front of the path in the message
  *   refusal       what is returned if not, with the path and the reason in `error`
  */
-IOT_NODISCARD enum iot_status iot_file_check(
-    const char *path, bool or_directory, enum iot_status refusal, struct iot_error *error);
+IOT_NODISCARD enum iot_status iot_file_check(const char *path, bool or_directory, const char *what,
+    enum iot_status refusal, struct iot_error *error);
 
 /*
  * Append the whole of a file.

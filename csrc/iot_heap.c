@@ -18,35 +18,39 @@ static union head *head_of(void *p)
   return (union head *)p - 1;
 }
 
-void *iot_heap_malloc(size_t n)
+/* The block behind a head, which is NULL without memory. */
+static void *block_behind(union head *head, size_t n)
 {
-  union head *head = n <= (size_t)-1 - sizeof *head ? malloc(sizeof *head + n) : NULL;
-
   if (!head)
     return NULL;
   head->n = n;
   return head + 1;
 }
 
+void *iot_heap_malloc(size_t n)
+{
+  return block_behind(
+      n <= (size_t)-1 - sizeof(union head) ? malloc(sizeof(union head) + n) : NULL, n);
+}
+
 void *iot_heap_calloc(size_t count, size_t n)
 {
-  void *p = n == 0 || count <= (size_t)-1 / n ? iot_heap_malloc(count * n) : NULL;
-
-  if (p)
-    memset(p, 0, count * n);
-  return p;
+  if (n && count > ((size_t)-1 - sizeof(union head)) / n)
+    return NULL;
+  return block_behind(calloc(1, sizeof(union head) + count * n), count * n);
 }
 
 /* Not the C library's: it would free the old bytes unwiped. */
 void *iot_heap_realloc(void *p, size_t n)
 {
+  const size_t old = p ? head_of(p)->n : 0;
   void *moved;
 
-  if (p && n <= head_of(p)->n && n > head_of(p)->n / 2)
+  if (p && n <= old && n > old / 2)
     return p;
   moved = iot_heap_malloc(n);
   if (moved && p) {
-    memcpy(moved, p, n < head_of(p)->n ? n : head_of(p)->n);
+    memcpy(moved, p, n < old ? n : old);
     iot_heap_free(p);
   }
   return moved;
@@ -57,7 +61,9 @@ char *iot_heap_strdup(const char *s)
   const size_t n = strlen(s) + 1;
   char *copy = iot_heap_malloc(n);
 
-  return copy ? memcpy(copy, s, n) : NULL;
+  if (copy)
+    memcpy(copy, s, n);
+  return copy;
 }
 
 void iot_heap_free(void *p)

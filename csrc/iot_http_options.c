@@ -37,11 +37,13 @@ enum iot_status iot_http_settings_copy(struct iot_http_settings *settings,
   if (status == IOT_OK && options->proxy.n && !iot_url_is_proxy(options->proxy))
     status = iot_fail(error, IOT_ECONFIGURATION, "it is no URL of a proxy");
   if (status == IOT_OK && settings->ca_bundle)
-    status = iot_file_check(settings->ca_bundle, true, IOT_ECABUNDLE, error);
+    status = iot_file_check(settings->ca_bundle, true, "", IOT_ECABUNDLE, error);
   if (status == IOT_OK && settings->client_certificate)
-    status = iot_file_check(settings->client_certificate, false, IOT_ECONFIGURATION, error);
+    status = iot_file_check(settings->client_certificate, false, "the client's certificate ",
+        IOT_ECONFIGURATION, error);
   if (status == IOT_OK && settings->client_key)
-    status = iot_file_check(settings->client_key, false, IOT_ECONFIGURATION, error);
+    status = iot_file_check(
+        settings->client_key, false, "the client's key ", IOT_ECONFIGURATION, error);
   return status;
 }
 

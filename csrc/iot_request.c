@@ -24,10 +24,22 @@ void iot_request_clear(struct iot_request *request)
   request->header_count = 0;
 }
 
+/* A tab is white space to HTTP. */
+static bool has_control(struct iot_view value)
+{
+  while (value.n) {
+    const struct iot_view part = iot_view_cut(&value, '\t');
+
+    if (iot_view_has_control(part))
+      return true;
+  }
+  return false;
+}
+
 enum iot_status iot_request_add_header(
     struct iot_request *request, struct iot_view name, struct iot_view value)
 {
-  if (request->header_count == IOT_REQUEST_MAX_HEADERS || iot_view_has_control(value))
+  if (request->header_count == IOT_REQUEST_MAX_HEADERS || has_control(value))
     return IOT_EPARAMETER;
   request->headers[request->header_count++] = (struct iot_header){ name, value };
   return IOT_OK;

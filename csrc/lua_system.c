@@ -220,7 +220,7 @@ static int check_file(lua_State *L)
 
   luaL_checktype(L, 1, LUA_TSTRING);
   luaL_argcheck(L, strlen(lua_tostring(L, 1)) == liot_rawlen(L, 1), 1, "it holds a NUL");
-  if (iot_file_check(lua_tostring(L, 1), false, IOT_ECONFIGURATION, &error) == IOT_OK) {
+  if (iot_file_check(lua_tostring(L, 1), false, "", IOT_ECONFIGURATION, &error) == IOT_OK) {
     lua_pushboolean(L, 1);
     return 1;
   }

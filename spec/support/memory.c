@@ -79,12 +79,14 @@ static void *take(size_t n)
 {
   int class = 5;
   char *p;
+  void *next;
 
   while (((size_t)1 << class) - 16 < n)
     class ++;
   p = unused[class];
   if (p) {
-    memcpy(&unused[class], p + 16, sizeof(void *));
+    memcpy(&next, p + 16, sizeof next);
+    unused[class] = next;
   } else {
     p = arena + arena_used;
     arena_used += (size_t)1 << class;
@@ -106,10 +108,10 @@ static int class_of(const void *p)
 static void give_back(void *p)
 {
   const int class = class_of(p);
-  char *const block = (char *)p - 16;
+  void *const next = unused[class];
 
-  memcpy(p, &unused[class], sizeof(void *));
-  unused[class] = block;
+  memcpy(p, &next, sizeof next);
+  unused[class] = (char *)p - 16;
 }
 
 static void real_free(void *p)
