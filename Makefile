@@ -215,9 +215,9 @@ $(OUT)/torture: spec/torture/host.c $(OBJECTS) Makefile
 	$(Q)$(CC) $(IOT_CFLAGS) -Icsrc $(CFLAGS) $(LDFLAGS) $(WRAPPED) -rdynamic -o $@.$$$$ $< $(OBJECTS) \
 	  $(LUA_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) -lm && mv $@.$$$$ $@
 
-torture: deps ## Every allocation fails once, under sanitizers; POINTS=n at most for each kind
+torture: deps ## Let allocations fail one by one, under sanitizers; POINTS=n of each kind, SCENARIO=name
 	+@$(SUBMAKE) $(SANITIZED)/torture OUT='$(SANITIZED)' OPTIMIZE='$(SANITIZERS)' LDFLAGS='$(LDFLAGS) $(SANITIZERS)'
-	@$(ENVIRONMENT) .ci/sanitized spec/torture/run $(SANITIZED)/torture $(or $(POINTS),200) $(SCENARIO)
+	$(Q)$(ENVIRONMENT) .ci/sanitized spec/torture/run $(SANITIZED)/torture $(or $(POINTS),200) $(SCENARIO:%='%')
 
 $(BUILD)/bench/yardsticks: spec/bench/yardsticks.c Makefile
 	@mkdir -p $(@D)
