@@ -210,9 +210,11 @@ WRAPPED := $(foreach name,malloc calloc realloc free curl_global_init_mem curl_e
              curl_multi_init curl_multi_cleanup BIO_new_mem_buf BIO_free EVP_MD_CTX_new EVP_MD_CTX_free \
              PEM_read_bio_PrivateKey EVP_PKEY_free d2i_ECDSA_SIG ECDSA_SIG_free,-Wl,--wrap=$(name))
 
-$(OUT)/torture: spec/torture/host.c $(OBJECTS) Makefile
+TORTURE := $(addprefix spec/torture/,host.c sources.c)
+
+$(OUT)/torture: $(TORTURE) spec/torture/sources.h $(OBJECTS) Makefile
 	@echo "  cc $@"
-	$(Q)$(CC) $(IOT_CFLAGS) -Icsrc $(CFLAGS) $(LDFLAGS) $(WRAPPED) -rdynamic -o $@.$$$$ $< $(OBJECTS) \
+	$(Q)$(CC) $(IOT_CFLAGS) -Icsrc $(CFLAGS) $(LDFLAGS) $(WRAPPED) -rdynamic -o $@.$$$$ $(TORTURE) $(OBJECTS) \
 	  $(LUA_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) -lm && mv $@.$$$$ $@
 
 torture: deps ## Let allocations fail one by one, under sanitizers; POINTS=n of each kind, SCENARIO=name

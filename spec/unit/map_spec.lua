@@ -234,6 +234,19 @@ describe("a section, inside a map", function()
     assert.is_nil(failures[3])
   end)
 
+  -- As without memory: what is no function cannot become a task.
+  it("is left by who died before its function began", function()
+    local owner = {}
+    local results, failures = iot.map(range(3), function(item)
+      return runtime.serialize(owner, nil, item ~= 2 and function()
+        runtime.sleep(0.002)
+        return item
+      end or "none")
+    end)
+    assert.same({ 1, nil, 3, n = 3 }, results)
+    assert.is_true(failures[2].raised)
+  end)
+
   it("returns nils, too", function()
     local counts = iot.map({ 1 }, function()
       return select("#", runtime.serialize({}, nil, function() return nil, 1, nil end))

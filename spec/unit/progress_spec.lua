@@ -439,6 +439,13 @@ describe("the stream", function()
     end
   end)
 
+  it("is no misuse where memory is too short to tell", function()
+    local stream = setmetatable({}, { __index = function() error("not enough memory", 0) end })
+    local ok, message = pcall(progress.new, stream)
+    assert.is_false(ok)
+    assert.equal("not enough memory", message)
+  end)
+
   it("is standard error when none is given", function()
     assert.equal("function", type(progress.new()))
   end)
