@@ -219,7 +219,7 @@ $(OUT)/torture: $(TORTURE) spec/torture/sources.h $(OBJECTS) Makefile
 
 torture: deps ## Let allocations fail one by one, under sanitizers; POINTS=n of each kind, SCENARIO=name
 	+@$(SUBMAKE) $(SANITIZED)/torture OUT='$(SANITIZED)' OPTIMIZE='$(SANITIZERS)' LDFLAGS='$(LDFLAGS) $(SANITIZERS)'
-	$(Q)$(ENVIRONMENT) .ci/sanitized spec/torture/run $(SANITIZED)/torture $(or $(POINTS),200) $(SCENARIO:%='%')
+	$(Q)$(ENVIRONMENT) .ci/sanitized spec/torture/run $(SANITIZED)/torture $(or $(POINTS),200) $(if $(SCENARIO),'$(SCENARIO)')
 
 $(BUILD)/bench/yardsticks: spec/bench/yardsticks.c Makefile
 	@mkdir -p $(@D)

@@ -209,7 +209,10 @@ local function first(limit)
           if left ~= 0 then wrong = left .. " blocks of Lua left" end
           if not again_ok or again ~= "right" then
             -- What OpenSSL could not do the first time it does not try again in that process.
-            if source == "lua" or source == "core" or not again_ok and not tells_of_memory(again) then
+            -- Nor does Lua's own `require` with a module, before 5.2 and in LuaJIT.
+            local theirs = not has_emergency_collection and again:find "loop or previous error loading module"
+              or (source == "crypto" or source == "curl") and (again_ok or tells_of_memory(again))
+            if not theirs then
               wrong = "and then: " .. again
             else
               outcome = tostring(outcome) .. " for good"

@@ -36,8 +36,9 @@ Scheduler.__index = Scheduler
 
 local scheduler = {}
 
--- The task of each coroutine that is one: the only way to tell where a call is made.
-local tasks = setmetatable({}, { __mode = "k" })
+-- The task of each coroutine that is one: the only way to tell where a call is made. Weak in both, since a task has
+-- its coroutine: before Lua 5.2, and in LuaJIT, neither would be collected where nobody could forget them.
+local tasks = setmetatable({}, { __mode = "kv" })
 
 -- What a task yields: until someone wakes it, or to go on after the others. Whatever else comes up is a
 -- yield of someone else's, which no one will answer.
@@ -220,9 +221,11 @@ end
 
 ---Give up what is still under way, and close all connections.
 function Scheduler:close()
-  local left = {}
-  for task in pairs(self.alive) do left[#left + 1] = task end
-  for _, task in ipairs(left) do forget(self, task) end
+  local task = next(self.alive) -- no list of them, for which there may be no memory
+  while task do
+    forget(self, task)
+    task = next(self.alive)
+  end
   if self.multi then self.multi:close() end
 end
 
