@@ -260,7 +260,8 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: %s SCRIPT [ARGUMENT...]\n", argv[0]);
     return EXIT_FAILURE;
   }
-  setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* what has been said is not lost with a process that dies */
+  /* What has been said is not lost with a process that dies. */
+  setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
   L = new_state();
   failed = luaL_loadfile(L, argv[1]);
   for (i = 2; !failed && i < argc; i++)
