@@ -8,6 +8,7 @@ local reports = {}
 
 local max_line = 1024 * 1024 -- bytes
 local max_depth = 5 -- how deep a reason may lie
+local gzip = "\31\139" -- what it begins with (RFC 1952)
 
 -- Records ----------------------------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ end
 ---@field due string?  the next link, while it could not be opened
 ---@field number integer  of the last record
 ---@field link iot.Link?  that is being read
----@field is_first boolean  nothing of it was
+---@field start string?  of its bytes, as long as that is shorter than gzip's mark
 ---@field lines iot.LineSplitter?  its lines
 ---@field failure iot.Error?  what ended it for good
 ---@field left boolean?  the loop over it was, in the middle of a document
@@ -149,13 +150,18 @@ local function fail(self, message, facts)
 end
 
 -- A document that is compressed and does not say so would be no lines at all.
+local function check_start(self, piece)
+  self.start = self.start .. piece:sub(1, #gzip)
+  if self.start:sub(1, #gzip) == gzip then
+    fail(self, "it is compressed, but its Content-Encoding does not say so", { code = "MalformedResponse" })
+  end
+  if #self.start >= #gzip then self.start = nil end
+end
+
 local function read_piece(self)
   local piece, message, facts = self.link.read()
   if facts then fail(self, message, facts) end
-  if self.is_first and piece and piece:find "^\31\139" then
-    fail(self, "it is compressed, but its Content-Encoding does not say so", { code = "MalformedResponse" })
-  end
-  self.is_first = false
+  if self.start and piece then check_start(self, piece) end
   self.lines:feed(piece)
   if not piece then
     self.link.close()
@@ -175,7 +181,7 @@ local function open_next(self)
     link, _, detail = self.source.open(url)
   end
   if not link then error(detail, 0) end
-  self.due, self.link, self.is_first, self.lines = nil, link, true, lines.splitter(max_line)
+  self.due, self.link, self.start, self.lines = nil, link, "", lines.splitter(max_line)
   return true
 end
 

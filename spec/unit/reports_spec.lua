@@ -254,9 +254,12 @@ describe("a link", function()
   end)
 
   it("that is compressed without saying so is an error, not a heap of records", function()
-    local detail = raises(reports.records(one "\31\139\8\0\n\n"))
-    assert.equal("MalformedResponse", detail.code)
-    assert.matches("Content-Encoding", detail.message, 1, true)
+    for _, document in ipairs { "\31\139\8\0\n\n", { "\31", "\139\8\0\n", "\n" } } do
+      local detail = raises(reports.records(one(document)))
+      assert.equal("MalformedResponse", detail.code)
+      assert.matches("Content-Encoding", detail.message, 1, true)
+    end
+    assert.equal(2, #collect(one { "{}\n", "\31\139\n" }))
   end)
 
   it("is closed by the closing value of the loop", function()

@@ -73,7 +73,6 @@ end
 return function(input)
   local documents = documents_of(input)
   local expected = read(documents, pieces.cuts.whole)
-  if input:find "\31\139" then return end -- one that is compressed is only seen in one piece
   for _, sizes in ipairs { pieces.cuts.bytes, pieces.cuts.odd } do
     must(read(documents, sizes) == expected, "the records do not depend on the pieces")
   end

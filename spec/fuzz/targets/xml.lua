@@ -15,12 +15,13 @@ local function write(element, parts)
 end
 
 -- How deep an element goes; its parts are looked at.
-local function depth_of(element)
+local function depth_of(element, is_utf8)
   local deepest = 0
   must(element.name:find "^[%a_][%w_.:-]*$", "a name is one", element.name)
+  must(not is_utf8 or promises.is_utf8(element.text), "a text of UTF-8 is UTF-8", element.text)
   must(not element.text:find "[%z\1-\8\11\12\14-\31]", "a text has no control character", element.text)
   for _, child in ipairs(element.children) do
-    deepest = math.max(deepest, depth_of(child))
+    deepest = math.max(deepest, depth_of(child, is_utf8))
     local text = xml.text(element, child.name)
     must(text == nil or #child.children > 0 or type(text) == "string", "a path leads to a text")
   end
@@ -34,7 +35,7 @@ return function(input)
     return must(message:find "^it " and #message < 80 and not message:find "[^\32-\126]", "the message quotes", message)
   end
   must(#input <= 65536, "it is not too large")
-  must(depth_of(root) <= 16, "it is not too deep")
+  must(depth_of(root, promises.is_utf8(input)) <= 16, "it is not too deep")
   local text = table.concat(write(root, {}))
   if #text > 65536 then return end
   local again, wrong = xml.parse(text)
