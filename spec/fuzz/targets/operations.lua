@@ -13,7 +13,13 @@ local attempt = {
 }
 local native = assert(core.client { endpoint = "https://iot.us-east-1.amazonaws.com/base", region = "us-east-1" })
 local names = { "taskId", "templateBody", "inputFileBucket", "inputFileKey", "roleArn", "nextToken", "status",
-  "maxResults", "reportType" }
+  "maxResults", "reportType", "parameters", "unknown" }
+local required = {
+  register_thing = { "templateBody" },
+  start_thing_registration_task = { "templateBody", "inputFileBucket", "inputFileKey", "roleArn" },
+  list_thing_registration_tasks = {},
+  list_thing_registration_task_reports = { "taskId", "reportType" },
+}
 
 local function copy(map)
   local copied = {}
@@ -46,17 +52,22 @@ local function check_request(request)
   must(#body == length, "the body is as long as it says", head, body)
 end
 
+-- The value that the text of a line stands for.
+local function value_of(name, text)
+  if name == "maxResults" then return tonumber(text) or text end
+  if name ~= "parameters" or text == "" then return text end
+  local map = {}
+  for key, value in text:gmatch "([^=;]*)=([^;]*)" do map[tonumber(key) or key] = tonumber(value) or value end
+  return map
+end
+
+-- Each line begins with a byte that tells the parameter.
 local function prepare(name, lines)
   local params = {}
-  for i, line in ipairs(lines) do
-    local which = line:byte() or 0
-    params[names[which % #names + 1]] = tonumber(line:sub(2)) or line:sub(2)
-    if which % 5 == i then params[names[which % #names + 1]] = { [line] = line } end
-  end
-  if name:find "^start" then
-    for _, required in ipairs { "templateBody", "inputFileBucket", "inputFileKey", "roleArn" } do
-      params[required] = params[required] or lines[1]
-    end
+  for _, param in ipairs(required[name] or { "taskId" }) do params[param] = lines[1] end
+  for _, line in ipairs(lines) do
+    local param = names[(line:byte() or 0) % #names + 1]
+    params[param] = value_of(param, line:sub(2))
   end
   local request, message, facts = native:prepare(name, params, attempt)
   if request then return check_request(request) end
