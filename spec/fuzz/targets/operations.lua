@@ -57,7 +57,10 @@ local function value_of(name, text)
   if name == "maxResults" then return tonumber(text) or text end
   if name ~= "parameters" or text == "" then return text end
   local map = {}
-  for key, value in text:gmatch "([^=;]*)=([^;]*)" do map[tonumber(key) or key] = tonumber(value) or value end
+  for pair in text:gmatch "[^;]+" do
+    local key, value = pair:match "^([^=]*)=?(.*)$"
+    map[tonumber(key) or key] = tonumber(value) or value
+  end
   return map
 end
 
