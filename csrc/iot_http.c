@@ -1,5 +1,6 @@
 #include "iot_http.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -92,6 +93,14 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *exchange)
   return iot_http_exchange_take_body(exchange, (struct iot_view){ bytes, n }) ? n : 0;
 }
 
+/* Not for programs that anyone starts: they would keep the connection open. New versions of libcurl see to it. */
+static int on_socket(void *context, curl_socket_t socket, curlsocktype purpose)
+{
+  (void)context;
+  (void)purpose;
+  return fcntl(socket, F_SETFD, FD_CLOEXEC) == 0 ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
+}
+
 static CURLcode set_protocols(CURL *easy, bool allow_plain)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -161,6 +170,7 @@ static CURLcode set_constants(
                                                : INT_MAX));
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange));
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->words));
+  keep_first(&code, curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket));
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header));
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange));
   keep_first(&code, curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
@@ -286,6 +296,8 @@ enum iot_status iot_http_exchange_set(struct iot_http_exchange *exchange, struct
   }
   if (status != IOT_OK)
     return iot_fail_request(error, status);
+  exchange->deadline = iot_clock_monotonic() + timeout;
+  exchange->started_anew = false;
   code = set_request(exchange, request, body, timeout);
   return code == CURLE_OK ? IOT_OK : refused(code, error);
 }

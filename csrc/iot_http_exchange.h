@@ -31,6 +31,7 @@ struct iot_http_exchange {
   void *context;                             /* of who waits for it */
   bool has_proxy;                            /* a URL of one was given */
   double read_timeout;                       /* seconds; 0: none */
+  double deadline;                           /* monotonic */
 
   /* The request. What libcurl only borrows stays here until it is forgotten. */
   struct iot_buffer url;            /* with a terminator */
@@ -52,6 +53,7 @@ struct iot_http_exchange {
   double last_activity; /* monotonic; 0 before the request is on its way */
   int64_t sent;         /* bytes of the body, when last looked at */
   bool silent;          /* it was ended because the server was */
+  bool started_anew;    /* libcurl had found too many dead connections */
 
   /* libcurl's. */
   void *easy;

@@ -113,6 +113,39 @@ static void finish(struct iot_http_multi *multi, struct iot_http_exchange *excha
   multi->last_finished = exchange;
 }
 
+/* Without a word of a reply, on a connection that had been in use before. */
+static bool found_none_alive(const struct iot_http_exchange *exchange, CURLcode code)
+{
+  long made = 1;
+
+  if ((code != CURLE_SEND_ERROR && code != CURLE_RECV_ERROR) || exchange->head_size > 0)
+    return false;
+  curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &made);
+  return made == 0;
+}
+
+/* When a connection that was in use before turns out to be dead, libcurl takes another, five times; then it gives up.
+   From 7.72 to 8.16 it counts these over all uses of a handle, so that every sixth would be a failure. With that it
+   begins to count anew, and so does the exchange, once. Returns false when it has ended. */
+static bool start_anew(
+    struct iot_http_multi *multi, struct iot_http_exchange *exchange, CURLcode code)
+{
+  const double left = exchange->deadline - iot_clock_monotonic();
+  struct iot_sigpipe held;
+
+  if (exchange->started_anew || !(left > 0) || !found_none_alive(exchange, code))
+    return false;
+  exchange->started_anew = true;
+  exchange->last_activity = 0;
+  exchange->words[0] = '\0';
+  iot_http_enter(&held);
+  curl_multi_remove_handle(multi->handle, exchange->easy);
+  iot_http_leave(&held);
+  return curl_easy_setopt(exchange->easy, CURLOPT_TIMEOUT_MS, iot_clock_milliseconds(left)) ==
+             CURLE_OK &&
+         curl_multi_add_handle(multi->handle, exchange->easy) == CURLM_OK;
+}
+
 bool iot_http_exchange_take(struct iot_http_exchange *exchange, struct iot_buffer *piece)
 {
   struct iot_http_multi *multi = exchange->multi;
@@ -178,7 +211,8 @@ void iot_http_multi_perform(struct iot_http_multi *multi)
     const CURLcode code = message->data.result; /* the message ends with finish() */
 
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
-    finish(multi, exchange, code);
+    if (!start_anew(multi, exchange, code))
+      finish(multi, exchange, code);
   }
   if (multi->next_look < HUGE_VAL && (now = iot_clock_monotonic()) >= multi->next_look)
     look_for_silence(multi, now);

@@ -1,11 +1,13 @@
 #include "iot_process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,6 +68,34 @@ static int set_attributes(posix_spawnattr_t *attributes)
   return failed;
 }
 
+/* The host's connections, say, which are not all closed by exec. */
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
+/* <spawn.h> has it for _GNU_SOURCE alone. */
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+
+static int close_others(posix_spawn_file_actions_t *actions)
+{
+  return posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+}
+#else
+static int close_others(posix_spawn_file_actions_t *actions)
+{
+  DIR *folder = opendir("/dev/fd"); /* where there is none, they stay */
+  const struct dirent *entry;
+  int failed = 0;
+
+  while (folder && !failed && (entry = readdir(folder)) != NULL) {
+    const int fd = (int)strtol(entry->d_name, NULL, 10);
+
+    if (fd > STDERR_FILENO && fd != dirfd(folder))
+      failed = posix_spawn_file_actions_addclose(actions, fd);
+  }
+  if (folder)
+    closedir(folder);
+  return failed;
+}
+#endif
+
 /* 0, or the reason as in errno. */
 static int spawn(pid_t *pid, char *const *arguments, const int writing[2])
 {
@@ -80,6 +110,8 @@ static int spawn(pid_t *pid, char *const *arguments, const int writing[2])
     failed = posix_spawn_file_actions_adddup2(&actions, writing[0], STDOUT_FILENO);
     if (!failed)
       failed = posix_spawn_file_actions_adddup2(&actions, writing[1], STDERR_FILENO);
+    if (!failed)
+      failed = close_others(&actions);
     if (!failed)
       failed = set_attributes(&attributes);
     if (!failed)

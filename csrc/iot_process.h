@@ -36,7 +36,7 @@ void iot_process_free(struct iot_process *process);
 /*
  * Start the program arguments[0], looked up in PATH unless it has a "/", with the arguments, which
  * end with NULL. It inherits standard input, environment, process group and terminal, so that it may ask
- * the user, and has the default handling of signals.
+ * the user, but no other file or connection, and has the default handling of signals.
  *   process  one that runs nothing; what it read before is forgotten
  *   seconds  time limit
  * Returns IOT_OK, or IOT_ECONFIGURATION when it cannot be started; `error` says why, without the

@@ -1,7 +1,10 @@
 /*
- * fork(), wait() and _exit() as functions of Lua, for specs: see fork.lua. It needs no headers of Lua: the one
- * function of it is the same in every version.
+ * fork(), wait() and _exit() as functions of Lua, and signals, for specs: see fork.lua. It needs no headers of Lua:
+ * the one function of it is the same in every version.
  */
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +16,8 @@ void lua_pushnumber(struct lua_State *L, double number);
 int spec_fork(struct lua_State *L);
 int spec_wait(struct lua_State *L);
 int spec_leave(struct lua_State *L);
+int spec_storm(struct lua_State *L);
+int spec_ignore_children(struct lua_State *L);
 
 /* fork() -> 0 in the child, its id in the parent, -1 when it failed */
 int spec_fork(struct lua_State *L)
@@ -35,4 +40,35 @@ int spec_leave(struct lua_State *L)
 {
   (void)L;
   _exit(0);
+}
+
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int number)
+{
+  (void)number;
+  alarms++;
+}
+
+/* storm() -> how many signals have come so far. From the first call on one comes every 2 ms, and no system call goes
+   on after it. */
+int spec_storm(struct lua_State *L)
+{
+  const struct itimerval often = { { 0, 2000 }, { 0, 2000 } };
+  struct sigaction action;
+
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_alarm;
+  sigaction(SIGALRM, &action, NULL);
+  setitimer(ITIMER_REAL, &often, NULL);
+  lua_pushnumber(L, (double)alarms);
+  return 1;
+}
+
+/* ignore_children(): as some hosts do, so that no child leaves a status */
+int spec_ignore_children(struct lua_State *L)
+{
+  (void)L;
+  signal(SIGCHLD, SIG_IGN);
+  return 0;
 }

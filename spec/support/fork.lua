@@ -1,4 +1,4 @@
---- fork(), which plain Lua has not: from a small C module that is compiled when it is first asked for.
+--- fork() and signals, which plain Lua has not: from a small C module that is compiled when it is first asked for.
 --
 -- A program that calls it runs in a process of its own (spec.support.child), never in that of the specs:
 --
@@ -17,10 +17,11 @@ function M.library()
   os.remove(path)
 end
 
---- The functions, of a library that library() made.
+--- The functions fork, wait and leave, of a library that library() made; then storm and ignore_children.
 function M.load(path)
   local function named(name) return assert(package.loadlib(path, name)) end
-  return named "spec_fork", named "spec_wait", named "spec_leave"
+  return named "spec_fork", named "spec_wait", named "spec_leave",
+    named "spec_storm", named "spec_ignore_children"
 end
 
 return M

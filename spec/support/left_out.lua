@@ -10,8 +10,9 @@ local SIMULATOR = "it is about the simulator, whom curl or a C function asks"
 
 -- Of the folder spec/contract.
 local FILES = {
-  cli = PROCESSES, examples = PROCESSES, interrupt = PROCESSES, progress_terminal = PROCESSES, readme = PROCESSES,
-  trust_store = PROCESSES, memory = PROCESSES, core_multi = CURL, core_multi_ends = CURL, core_multi_programs = CURL,
+  cli = PROCESSES, examples = PROCESSES, interrupt = PROCESSES, processes = PROCESSES, progress_terminal = PROCESSES,
+  readme = PROCESSES, trust_store = PROCESSES, memory = PROCESSES,
+  core_multi = CURL, core_multi_ends = CURL, core_multi_programs = CURL,
   core_request = CURL,
 }
 FILES.faults = "it is about all runtimes at once"

@@ -70,7 +70,8 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *old, size_t size);
 void __real_free(void *old);
-CURLcode __real_curl_global_init(long flags);
+CURLcode __real_curl_global_init_mem(long flags, curl_malloc_callback m, curl_free_callback f,
+    curl_realloc_callback r, curl_strdup_callback s, curl_calloc_callback c);
 
 /* No leaks are looked for in what OpenSSL leaves behind, which is measured, while `objects` tells of the core's; and in
    Lua's blocks, which must all be gone at the end, and to which LuaJIT's pointers are none for others. */
@@ -173,7 +174,8 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void __wrap_free(void *old);
-CURLcode __wrap_curl_global_init(long flags);
+CURLcode __wrap_curl_global_init_mem(long flags, curl_malloc_callback m, curl_free_callback f,
+    curl_realloc_callback r, curl_strdup_callback s, curl_calloc_callback c);
 
 void *__wrap_malloc(size_t size)
 {
@@ -252,9 +254,16 @@ static char *curl_copy(const char *text)
   return copy ? memcpy(copy, text, size) : NULL;
 }
 
-CURLcode __wrap_curl_global_init(long flags)
+/* In the place of the core's own heap for it. */
+CURLcode __wrap_curl_global_init_mem(long flags, curl_malloc_callback m, curl_free_callback f,
+    curl_realloc_callback r, curl_strdup_callback s, curl_calloc_callback c)
 {
-  return curl_global_init_mem(
+  (void)m;
+  (void)f;
+  (void)r;
+  (void)s;
+  (void)c;
+  return __real_curl_global_init_mem(
       flags, curl_block, curl_give_back, curl_block_instead, curl_copy, curl_clean_block);
 }
 

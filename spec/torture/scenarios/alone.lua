@@ -50,6 +50,9 @@ scenario("files", {
     if not done then return nil, message, facts end
     local text, reason, missing = core.read_file(path, 20000)
     if not text then return nil, reason, missing end
+    local good
+    good, reason = core.check_file(path)
+    if not good then return nil, reason end
     return { text, core.read_file(path .. "-none", 100) == nil }
   end,
 })
