@@ -67,7 +67,8 @@ local function print_flatness(samples)
   local resident, lua = figures.growth(samples, "resident"), figures.growth(samples, "lua")
   print(("  by the line through %d samples: resident %+.0f KiB, Lua %+.1f KiB in %d calls"):format(#samples,
     resident / 1024, lua / 1024, last.done - first.done))
-  check(resident < 1024 * 1024, "the resident memory has grown")
+  -- In a short run malloc is still finding out what it needs.
+  check(resident < (total < 100000 and 4096 or 512) * 1024, "the resident memory has grown")
   check(lua < 16 * 1024, "Lua's memory has grown")
   for _, sample in ipairs(samples) do
     check(sample.descriptors == first.descriptors, "there are more descriptors")
@@ -77,12 +78,14 @@ end
 local function soak()
   local ledger = ledgers.new(os.getenv "JOURNAL", check)
   local client = new_client { on_event = function(event) ledger:note(event) end }
-  local samples, spent = {}, 0
-  for done = 0, total - 1, batch do
-    local count, started = math.min(batch, total - done), core.monotonic()
-    describe_all(client, ledger, done, count)
+  local batches, spent = math.ceil(total / batch), 0
+  local warm = math.ceil(batches / 5)
+  local samples = figures.room(batches - warm)
+  for i = 1, batches do
+    local done, started = (i - 1) * batch, core.monotonic()
+    describe_all(client, ledger, done, math.min(batch, total - done))
     spent = spent + core.monotonic() - started
-    if done + count > total / 5 then samples[#samples + 1] = figures.sample(done + count) end
+    if i > warm then figures.take(samples[i - warm], math.min(i * batch, total)) end
   end
   client:close()
   print(("soak: %d calls, %d at a time, seed %s: %d results, %d failures, %d requests, %d attempts, "
