@@ -245,9 +245,10 @@ describe("a process", function()
         for _, name in ipairs { "tcp", "tcp6" } do
           local file = io.open("/proc/self/net/" .. name)
           for line in file and file:lines() or function() end do
-            connections[line:match("%x+ +%d+ +%d+ +(%d+)") or ""] = true
+            connections[line:match(("%S+ +"):rep(9) .. "(%d+)") or "none"] = true
           end
         end
+        connections.none = nil
         assert(next(connections))
         each_socket(function(inode) assert(not connections[inode]) end)
         print "sound"]])
