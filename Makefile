@@ -96,9 +96,9 @@ Q := @
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all deps for-nginx demo simulator gateway screenshot test check lint format sanitize \ \
-        bench fresh torture fuzz \
-        install clean help lint-now sanitized-specs
+.PHONY: all deps for-nginx demo simulator gateway screenshot test check lint format sanitize \
+        bench fresh torture fuzz install clean help lint-now sanitized-specs soak states \
+        reliability states-now
 
 # --- Build -------------------------------------------------------------------------------------
 
@@ -186,6 +186,30 @@ sanitize: deps for-nginx ## The specs under AddressSanitizer, LeakSanitizer and 
 sanitized-specs:
 	$(Q)$(ENVIRONMENT) LUA='$(abspath $(OUT))/lua' \
 	  .ci/sanitized .ci/specs $(OUT)/lua $(SPEC) -- $(BUSTED_ARGS)
+
+# A number from the command line or the environment, else another: $(call setting,NAME,number)
+setting = $(or $(if $(filter command% env%,$(origin $(1))),$($(1))),$(2))
+
+soak: deps all ## COUNT=1000000 calls, 1 % with faults, that have to add up, and waits of an hour; SEED=n
+	@$(ENVIRONMENT) spec/torture/soak/run $(call setting,COUNT,1000000) $(SEED)
+
+# The sanitizer is in the host and the module; of Lua, OpenSSL and libcurl it sees the locks.
+STATES       := $(if $(SANITIZER),$(BUILD)/$(patsubst address,sanitized,$(SANITIZER))-$(LUA_NAME),$(OUT))
+STATES_FLAGS := $(if $(filter thread,$(SANITIZER)),-O1 -g -fno-omit-frame-pointer -fsanitize=thread,$(SANITIZERS))
+
+$(OUT)/states: spec/torture/states/host.c Makefile
+	@echo "  cc $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(IOT_CFLAGS) $(CFLAGS) $(LDFLAGS) -rdynamic -pthread -o $@.$$$$ $< $(LUA_LIBS) -ldl && mv $@.$$$$ $@
+
+states: deps ## Lua states in threads, closed at any time: SECONDS=5 each; CLIENTS=100000; SANITIZER=thread, address
+	+@$(SUBMAKE) all $(STATES)/states OUT='$(STATES)' \
+	  $(if $(SANITIZER),OPTIMIZE='$(STATES_FLAGS)' LDFLAGS='$(LDFLAGS) $(STATES_FLAGS)')
+	@$(MAKE) --no-print-directory states-now OUT='$(STATES)'
+
+states-now:
+	$(Q)$(ENVIRONMENT) .ci/sanitized spec/torture/states/run $(OUT)/states '$(LUA)' $(call setting,SECONDS,5) \
+	  $(if $(SANITIZER),0,$(call setting,CLIENTS,100000))
 
 # Of the C targets each has its source; the Lua targets are one program under many names.
 FUZZ         := $(BUILD)/fuzz

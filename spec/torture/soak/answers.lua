@@ -2,7 +2,8 @@
 -- seed, and a journal of every request. The simulator is a better service, and too slow for a million calls.
 --
 -- Whether an attempt meets a fault, and which, follows from the seed, the task and the attempt's number alone. A
--- task "wait-N-..." is completed with the N-th good answer; there it follows from how often it was asked for.
+-- task "wait-N-..." is completed with the N-th good answer; there it follows from how often it was asked for. A task
+-- "kind-stall-..." always gets a stall, and so on.
 local M = {}
 
 -- What the process knows; there is one.
@@ -82,6 +83,8 @@ function M.open(seed, per_mille)
 end
 
 local function kind_of(id, attempt)
+  local wanted = id:match "^kind%-(%a+)"
+  if wanted then return wanted end
   if id:find "^wait" then
     attempt = (service.asked[id] or 0) + 1
     service.asked[id] = attempt
