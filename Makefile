@@ -211,6 +211,10 @@ states-now:
 	$(Q)$(ENVIRONMENT) .ci/sanitized spec/torture/states/run $(OUT)/states '$(LUA)' $(call setting,SECONDS,5) \
 	  $(if $(SANITIZER),0,$(call setting,CLIENTS,100000))
 
+reliability: deps ## All of these for long, and a table: SECONDS, COUNT, ...; README=README.md to keep it there
+	@$(ENVIRONMENT) $(foreach name,SECONDS COUNT CALLS CLIENTS ONLY,PROOF_$(name)='$(call setting,$(name))') \
+	  spec/torture/reliability $(README)
+
 # Of the C targets each has its source; the Lua targets are one program under many names.
 FUZZ         := $(BUILD)/fuzz
 FUZZ_C       := uri sigv4 clock reply
