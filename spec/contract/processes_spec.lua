@@ -274,6 +274,18 @@ describe("a process", function()
         print "sound"]]))
     end)
 
+    it("none of a connection that nobody reads any more", function()
+      sim:fault { { kind = "close", skip = 1, times = 3 }, { kind = "reset", skip = 5, times = 3 },
+        { kind = "drop", skip = 9, times = 3 } }
+      assert.equal("sound\n", output [[
+        for i = 1, 20 do describe("task-" .. i) end
+        describe_all(list(1, 20))
+        local download = assert(runtime.download { url = endpoint .. "/", ca_bundle = os.getenv "AWS_CA_BUNDLE",
+          proxy = "" })
+        download:close()
+        print "sound"]])
+    end)
+
     it("of children ignored knows what its programs wrote", function()
       if not library then return pending "no C compiler" end
       assert.equal("sound\n", output(LOAD_FORK .. [[

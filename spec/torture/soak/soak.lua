@@ -69,7 +69,7 @@ local function print_flatness(samples)
     resident / 1024, lua / 1024, last.done - first.done))
   -- In a short run malloc is still finding out what it needs.
   check(resident < (total < 100000 and 4096 or 512) * 1024, "the resident memory has grown")
-  check(lua < 16 * 1024, "Lua's memory has grown")
+  check(lua < figures.LUA_LIMIT, "Lua's memory has grown")
   for _, sample in ipairs(samples) do
     check(sample.descriptors == first.descriptors, "there are more descriptors")
   end

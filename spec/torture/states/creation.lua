@@ -26,6 +26,6 @@ print(("%d clients: resident %+.0f KiB, Lua %+.1f KiB by the line through %d sam
   last.done, figures.growth(samples, "resident") / 1024, figures.growth(samples, "lua") / 1024, #samples,
   first.descriptors, last.descriptors))
 checks.check(figures.growth(samples, "resident") < 1024 * 1024, "the resident memory has grown")
-checks.check(figures.growth(samples, "lua") < 16 * 1024, "Lua's memory has grown")
+checks.check(figures.growth(samples, "lua") < figures.LUA_LIMIT, "Lua's memory has grown")
 checks.check(last.descriptors == first.descriptors, "there are more descriptors")
 os.exit(checks.problems == 0 and 0 or 1)
