@@ -28,6 +28,21 @@ function M.count()
   return M.count_all()
 end
 
+--- The same once it is as wanted, or after a second: what has ended may still have a thread of libcurl's to wait for,
+--- or be held for a moment by a trace of LuaJIT's.
+---@param wanted integer
+---@return integer
+function M.settle(wanted)
+  local core = require "iot.core"
+  local deadline = core.monotonic() + 1
+  local count = M.count()
+  while count ~= wanted and core.monotonic() < deadline do
+    core.sleep(0.01)
+    count = M.count()
+  end
+  return count
+end
+
 --- With those of what is garbage already.
 ---@return integer
 function M.count_all()
