@@ -85,7 +85,7 @@ enum iot_status iot_sha256(unsigned char out[IOT_SHA256_SIZE], struct iot_view d
   return iot_sha256_of_two(out, data, (struct iot_view){ NULL, 0 });
 }
 
-/* RFC 2104: OpenSSL's own takes ten times as long for texts as short as these. */
+/* RFC 2104: OpenSSL's own takes three times as long for texts as short as these. */
 enum iot_status iot_hmac_sha256(
     unsigned char out[IOT_SHA256_SIZE], struct iot_view key, struct iot_view data)
 {

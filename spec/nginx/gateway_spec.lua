@@ -127,6 +127,14 @@ describe("the example gateway", function()
     assert.is_true(quick < 0.6, quick) -- so before any of the slow ones
   end)
 
+  it("takes no id for a sign that another request is under way", function()
+    local id = sim:seed { plan = { things = 3, failures = 1, seconds = 0 } }
+    gateway:get("/tasks/" .. id .. ":asked/failures")
+    local started = runtime.monotonic()
+    assert.equal(200, gateway:get("/tasks/" .. id .. "/failures").status)
+    assert.is_true(runtime.monotonic() - started < 0.9)
+  end)
+
   -- What goes wrong ------------------------------------------------------------------------------------
 
   local function reply_of(status, code)

@@ -10,11 +10,16 @@ local lease = 3 -- seconds; then another may make it, should the first have died
 local patience = 15 -- seconds that anyone waits for another's
 local pause = 0.02
 
+-- Where it stands that an answer is being made; no key of an answer begins so.
+local function asked(key)
+  return "asked " .. key
+end
+
 local function make_and_keep(key, make)
   local started = ngx.now()
   local answer, seconds = make()
   dict:set(key, cjson.encode(answer), seconds)
-  if ngx.now() - started < lease then dict:delete(key .. ":asked") end
+  if ngx.now() - started < lease then dict:delete(asked(key)) end
   return answer
 end
 
@@ -24,10 +29,10 @@ function shared.once(key, make)
   local deadline = ngx.now() + patience
   repeat
     local kept = dict:get(key)
-    if not kept and dict:add(key .. ":asked", true, lease) then
+    if not kept and dict:add(asked(key), true, lease) then
       kept = dict:get(key) -- since the last look
       if not kept then return make_and_keep(key, make) end
-      dict:delete(key .. ":asked")
+      dict:delete(asked(key))
     end
     if kept then return cjson.decode(kept) end
     ngx.sleep(pause)
