@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include <openssl/ec.h>
 #include <openssl/err.h>
@@ -245,14 +244,16 @@ double iot_random(void)
   return bits / 4294967296.0;
 }
 
-/* The system's random bytes take a fifth of the time that OpenSSL's do, which are for a system without. */
 enum iot_status iot_uuid(char out[IOT_UUID_SIZE])
 {
   unsigned char bytes[16];
+  enum iot_status status = iot_crypto_initialize();
   size_t i;
 
-  if (getentropy(bytes, sizeof bytes) != 0 && RAND_bytes(bytes, sizeof bytes) != 1)
-    return outcome(false);
+  if (status == IOT_OK)
+    status = outcome(RAND_bytes(bytes, sizeof bytes) == 1);
+  if (status != IOT_OK)
+    return status;
   bytes[6] = (unsigned char)(0x40 | (bytes[6] & 0x0f)); /* version 4 */
   bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3f)); /* the RFC's variant */
   for (i = 0; i < sizeof bytes; i++) {
