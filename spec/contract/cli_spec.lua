@@ -361,8 +361,13 @@ template:  %d bytes
 import os, signal, subprocess, sys, time
 process = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE)
 folder = "/proc/%d/fd" % process.pid
+def leads_to(name):
+    try:
+        return os.readlink(os.path.join(folder, name))
+    except OSError:  # closed since it was listed
+        return None
 def reads():
-    return any(os.readlink(os.path.join(folder, name)) == "/dev/zero" for name in os.listdir(folder))
+    return any(leads_to(name) == "/dev/zero" for name in os.listdir(folder))
 while process.poll() is None and not reads():
     time.sleep(0.01)
 process.send_signal(signal.SIGINT)
