@@ -125,7 +125,7 @@ describe("a process", function()
 
   describe("that forks", function()
     it("goes on beside its children, each on connections of its own", function()
-      if not library then return pending "no C compiler" end
+      if not library then return pending "no C compiler" end -- fork() is a C module
       assert.equal("sound\n", output(LOAD_FORK .. [[
         describe "task-10"                           -- a connection that the children find
         for number = 2, 4 do
@@ -148,7 +148,7 @@ describe("a process", function()
     end)
 
     it("may run maps beside its children, with other random numbers", function()
-      if not library then return pending "no C compiler" end
+      if not library then return pending "no C compiler" end -- fork() is a C module
       local lines = output(LOAD_FORK .. [[
         io.stdout:setvbuf "no"
         local function say(results)
@@ -177,7 +177,7 @@ describe("a process", function()
     end)
 
     it("within a map keeps that, and its child is told", function()
-      if not library then return pending "no C compiler" end
+      if not library then return pending "no C compiler" end -- fork() is a C module
       assert.equal("sound\n", output(LOAD_FORK .. [[
         local is_child = false
         local ok, results, failures = pcall(iot.map, list(10, 19), function(id)
@@ -217,7 +217,7 @@ describe("a process", function()
 
   describe("that starts programs", function()
     it("gives them standard files and no other, though connections are open", function()
-      if not io.open "/proc/self/fd" then return pending "no /proc/self/fd here" end
+      if not io.open "/proc/self/fd" then return pending "no /proc/self/fd here" end -- which tells what a child holds
       assert.equal("0\n1\n2\n0\n1\n2\n", output [[
         describe "task-1"
         local file = assert(io.open("/dev/null"))
@@ -232,7 +232,7 @@ describe("a process", function()
     end)
 
     it("gives those of others no connection", function()
-      if not io.open "/proc/self/net/tcp" then return pending "no /proc/self/net/tcp here" end
+      if not io.open "/proc/self/net/tcp" then return pending "no /proc/self/net/tcp here" end -- which tells sockets
       assert.equal("sound\n", output [[
         local function each_socket(see)
           for line in io.popen("ls -l /proc/self/fd"):lines() do
@@ -257,7 +257,7 @@ describe("a process", function()
 
   describe("that gets signals", function()
     it("all the time makes its calls none the less", function()
-      if not library then return pending "no C compiler" end
+      if not library then return pending "no C compiler" end -- fork() is a C module
       assert.equal("sound\n", output(LOAD_FORK .. [[
         storm()
         for _ = 1, 20 do describe "task-1" end
@@ -290,7 +290,7 @@ describe("a process", function()
     end)
 
     it("of children ignored knows what its programs wrote", function()
-      if not library then return pending "no C compiler" end
+      if not library then return pending "no C compiler" end -- fork() is a C module
       assert.equal("sound\n", output(LOAD_FORK .. [[
         ignore_children()
         local results, failures = iot.map(list(1, 8), function(id)
